@@ -1,0 +1,84 @@
+"""The dual form of fast weights: a linear layer after gradient steps, without ever forming its new weights.
+
+A gradient step on a linear layer adds an outer product for every support point, −α Σ_k δ_k h_kᵀ, so the layer
+can keep the pairs (h_k, −α δ_k) and apply them to its input: K inner products instead of a new matrix.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class FastLinear(eqx.Module):
+    """`slow` after gradient steps that left the pairs (`inputs`, `changes`): W x + b + Σ_r (H_r·x + 1) Δ_r."""
+
+    slow: eqx.nn.Linear
+    inputs: Float[Array, "*tasks rank in"]
+    changes: Float[Array, "*tasks rank out"]
+
+    def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
+        """Output for one input vector."""
+        y = x @ self.slow.weight.T + (x @ self.inputs.T + self.slow.use_bias) @ self.changes
+        return y if self.slow.bias is None else y + self.slow.bias
+
+
+class Factors(eqx.Module):
+    """A gradient of a linear layer as outer products: Σ_k `deltas[k]` `inputs[k]`ᵀ for W, Σ_k `deltas[k]` for b."""
+
+    inputs: Float[Array, "*axes in"]
+    deltas: Float[Array, "*axes out"]
+
+
+def fasten(layer: eqx.nn.Linear) -> FastLinear:
+    """The layer before any step: no pairs yet."""
+    out_size, in_size = layer.weight.shape
+    return FastLinear(layer, jnp.zeros((0, in_size)), jnp.zeros((0, out_size)))
+
+
+def pays(layer: eqx.nn.Linear, rank: int) -> bool:
+    """Whether `rank` pairs are less than the weights they stand for; else it is better to copy the weights."""
+    out_size, in_size = layer.weight.shape
+    return rank * (in_size + out_size) < in_size * out_size
+
+
+def empty_factors(layer: FastLinear, points: int) -> Factors:
+    """Zeros for `Tapped`, one pair for each of `points` examples."""
+    out_size, in_size = layer.slow.weight.shape
+    return Factors(jnp.zeros((points, in_size)), jnp.zeros((points, out_size)))
+
+
+def extend(layer: FastLinear, gradient: Factors, rate: Float[Array, ""]) -> FastLinear:
+    """The layer after one more gradient step of size `rate`."""
+    return FastLinear(
+        layer.slow,
+        jnp.concatenate([layer.inputs, gradient.inputs]),
+        jnp.concatenate([layer.changes, -rate * gradient.deltas]),
+    )
+
+
+def factored_square_norm(gradient: Factors, use_bias: bool) -> Float[Array, ""]:
+    """‖∇W‖² + ‖∇b‖² from the factors: ⟨HHᵀ + 1, ΔΔᵀ⟩."""
+    h, d = gradient.inputs, gradient.deltas
+    return jnp.sum((h @ h.T + use_bias) * (d @ d.T))
+
+
+class Tapped(eqx.Module):
+    """A layer whose gradient with respect to the zeros in `slot` is its `Factors`."""
+
+    layer: FastLinear
+    slot: Factors
+
+    def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
+        """Output for one input vector: the layer's own."""
+        return self.layer(_tap(x, self.slot.inputs)) + self.slot.deltas
+
+
+@jax.custom_vjp
+def _tap(x: Float[Array, " n"], slot: Float[Array, " n"]) -> Float[Array, " n"]:
+    """`x` itself; its backward pass hands `x` to the slot as if it were a gradient."""
+    del slot
+    return x
+
+
+_tap.defvjp(lambda x, slot: (x, x), lambda x, g: (g, x))

@@ -1,0 +1,77 @@
+"""Learners: what a task's model is before any gradient step. The inner loop goes on from there.
+
+| learner | prior | modulation |
+| --- | --- | --- |
+| `MAML` | one for all tasks | none |
+| `MultiMAML` | one for each mode, chosen by the true mode | none |
+| `MMAML` | one for all tasks | inferred from the support set |
+
+With `InnerLoop(steps=0)` an `MMAML` learns by modulation alone: the paper's "LSTM learner".
+"""
+
+import abc
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Int, PyTree
+
+from mmaml.core.inner import InnerLoop, Loss, adapt
+from mmaml.core.modulation import Modulator
+from mmaml.core.network import AbstractNetwork, TaskModel
+from mmaml.core.task import Samples
+
+
+class AbstractLearner(eqx.Module):
+    """Everything that meta-training learns, as one PyTree; works on one task."""
+
+    inner: eqx.AbstractVar[InnerLoop]
+
+    @abc.abstractmethod
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The task's model before any gradient step."""
+
+    def adapt(
+        self, support: Samples, mode: Int[Array, ""], loss: Loss, *, steps: int | None = None
+    ) -> Iterator[TaskModel]:
+        """The task's model after 0, 1, …, `steps` gradient steps; see `mmaml.core.inner.adapt`."""
+        return adapt(self.inner, self.condition(support, mode), support, loss, steps=steps)
+
+
+class MAML(AbstractLearner):
+    """One prior for all tasks (Finn et al. 2017)."""
+
+    prior: AbstractNetwork
+    inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The shared prior."""
+        return TaskModel(self.prior)
+
+
+class MultiMAML(AbstractLearner):
+    """One prior for each mode, told the true mode of every task: the paper's oracle baseline.
+
+    `priors` is a network whose every array has a leading axis over modes; `eqx.filter_vmap` makes one.
+    """
+
+    priors: AbstractNetwork
+    inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The prior of the task's mode."""
+        pick: PyTree = jax.tree.map(lambda leaf: leaf[mode] if eqx.is_array(leaf) else leaf, self.priors)
+        return TaskModel(pick)
+
+
+class MMAML(AbstractLearner):
+    """A shared prior, modulated for each task by what its support set looks like (paper, Algorithm 1)."""
+
+    prior: AbstractNetwork
+    modulator: Modulator
+    inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The modulated prior; `mode` is not looked at."""
+        embedding, modulation = self.modulator(support)
+        return TaskModel(self.prior, modulation, embedding)

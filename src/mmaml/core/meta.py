@@ -1,0 +1,103 @@
+"""Meta-training: the outer loss over a batch of tasks, and the jitted meta-steps that lower it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from mmaml.core.inner import Loss
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.task import AbstractTaskSource, Task
+
+
+class MetaState(eqx.Module):
+    """What meta-training changes: arrays only, so that it can be saved and restored bit for bit.
+
+    `parameters` has the learner's structure with `None` for all that is not trained.
+    """
+
+    parameters: PyTree
+    optimiser: PyTree
+    step: Int[Array, ""]
+
+
+class MetaTrainer(eqx.Module):
+    """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
+
+    - `learner`: what is trained, in its initial state.
+    - `key`: the tasks of meta-iteration i depend on `key` and i alone, so a restored state goes on as if it had
+      never stopped.
+    - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
+    - `devices`: XLA devices that share the tasks (default: all of JAX's).
+    """
+
+    source: AbstractTaskSource
+    learner: AbstractLearner
+    loss: Loss = eqx.field(static=True)
+    optimiser: optax.GradientTransformation = eqx.field(static=True)
+    tasks_per_step: int = eqx.field(static=True)
+    key: PRNGKeyArray
+    task_microbatch: int | None = eqx.field(static=True, default=None)
+    devices: tuple[jax.Device, ...] = eqx.field(static=True, default_factory=lambda: tuple(jax.devices()))
+
+    def initial_state(self) -> MetaState:
+        """The state before the first meta-iteration."""
+        parameters = eqx.filter(self.learner, eqx.is_inexact_array)
+        return MetaState(parameters, self.optimiser.init(parameters), jnp.zeros((), int))
+
+    def learner_at(self, state: MetaState) -> AbstractLearner:
+        """The learner with the parameters of `state`."""
+        return eqx.combine(state.parameters, self.learner)
+
+    @eqx.filter_jit
+    def run(self, state: MetaState, iterations: int) -> tuple[MetaState, dict[str, Float[Array, " iterations"]]]:
+        """Do `iterations` meta-iterations in one dispatch.
+
+        Returns the new state, and for each iteration the `loss` (on that iteration's tasks, before its update) and
+        the `gradient_norm`.
+        """
+        return jax.lax.scan(lambda state, _: self._step(state), state, length=iterations)
+
+    def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
+        tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
+        loss, gradient = self._gradient(state.parameters, tasks)
+        updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
+        state = MetaState(eqx.apply_updates(state.parameters, updates), optimiser, state.step + 1)
+        return state, {"loss": loss, "gradient_norm": optax.global_norm(gradient)}
+
+    def _gradient(self, parameters: PyTree, tasks: Task) -> tuple[Float[Array, ""], PyTree]:
+        """Mean outer loss over the tasks and its gradient: tasks split over devices, then into microbatches."""
+        chunks = -(-self.tasks_per_step // (len(self.devices) * (self.task_microbatch or self.tasks_per_step)))
+        padding = -self.tasks_per_step % (len(self.devices) * chunks)
+        weights = jnp.ones(self.tasks_per_step) / self.tasks_per_step
+        tasks, weights = jax.tree.map(
+            lambda a: jnp.concatenate([a, jnp.zeros_like(a[:1]).repeat(padding, 0)]), (tasks, weights)
+        )
+
+        def outer_loss(parameters: PyTree, tasks: Task, weights: Float[Array, " tasks"]) -> Float[Array, ""]:
+            return weights @ jax.vmap(lambda task: self._task_loss(parameters, task))(tasks)
+
+        def local_gradient(parameters: PyTree, tasks: Task, weights: Float[Array, " tasks"]) -> PyTree:
+            def add(total: PyTree, chunk: tuple[Task, Array]) -> tuple[PyTree, None]:
+                return jax.tree.map(jnp.add, total, jax.value_and_grad(outer_loss)(parameters, *chunk)), None
+
+            split = jax.tree.map(lambda a: a.reshape(chunks, -1, *a.shape[1:]), (tasks, weights))
+            total, _ = jax.lax.scan(add, (jnp.zeros(()), jax.tree.map(jnp.zeros_like, parameters)), split)
+            return jax.lax.psum(total, "tasks")
+
+        everywhere, by_task = PartitionSpec(), PartitionSpec("tasks")
+        return jax.shard_map(
+            local_gradient,
+            mesh=Mesh(self.devices, "tasks"),
+            in_specs=(everywhere, by_task, by_task),
+            out_specs=everywhere,
+            check_vma=False,
+        )(parameters, tasks, weights)
+
+    def _task_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
+        learner: AbstractLearner = eqx.combine(parameters, self.learner)
+        *_, model = learner.adapt(task.support, task.mode, self.loss)
+        return self.loss(model(task.query.inputs), task.query.targets)

@@ -1,0 +1,111 @@
+"""Task-aware modulation: υ = h(support; ω_h), τ_i = g_i(υ; ω_g), and the operators that apply τ (paper, §4)."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmaml.core.task import Samples
+
+
+class FiLM(eqx.Module):
+    """Feature-wise affine modulation h ← (1 + γ) ⊙ h + β; γ = β = 0 is the identity."""
+
+    gamma: Float[Array, "*tasks units"]
+    beta: Float[Array, "*tasks units"]
+
+    def __call__(self, h: Float[Array, "*positions units"]) -> Float[Array, "*positions units"]:
+        """Modulate pre-activations `h`, units on the last axis."""
+        return (1 + self.gamma) * h + self.beta
+
+
+class Gate(eqx.Module):
+    """Multiplicative modulation h ← g ⊙ h."""
+
+    gate: Float[Array, "*tasks units"]
+
+    def __call__(self, h: Float[Array, "*positions units"]) -> Float[Array, "*positions units"]:
+        """Modulate pre-activations `h`, units on the last axis."""
+        return self.gate * h
+
+
+Modulation = tuple[FiLM | Gate | None, ...]
+"""τ: one operator per block of the network, `None` where a block is not modulated."""
+
+
+class Operator(NamedTuple):
+    """A way to modulate a block: how many numbers each unit needs, and how a vector of them is used."""
+
+    numbers_per_unit: int
+    from_vector: Callable[[Float[Array, " numbers"]], FiLM | Gate]
+
+
+OPERATORS: dict[str, Operator] = {
+    "film": Operator(2, lambda tau: FiLM(*jnp.split(tau, 2))),
+    "sigmoid": Operator(1, lambda tau: Gate(jax.nn.sigmoid(tau))),
+    "softmax": Operator(1, lambda tau: Gate(jax.nn.softmax(tau))),
+}
+"""The paper's operators by name. Softmax attends over a block's units and is not rescaled by their number."""
+
+
+class AbstractEncoder(eqx.Module):
+    """Reads the support examples of one task and says what kind of task it is: υ = h(support; ω_h)."""
+
+    @property
+    @abc.abstractmethod
+    def embedding_size(self) -> int:
+        """Length of the task embedding υ."""
+
+    @abc.abstractmethod
+    def __call__(self, support: Samples) -> Float[Array, " embedding"]:
+        """The task embedding υ of one task's support examples."""
+
+
+class Modulator(eqx.Module):
+    """An encoder and one linear head per modulated block."""
+
+    encoder: AbstractEncoder
+    heads: tuple[eqx.nn.Linear | None, ...]
+    operator: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        encoder: AbstractEncoder,
+        widths: Sequence[int],
+        *,
+        operator: str = "film",
+        blocks: Sequence[int] | None = None,
+        key: PRNGKeyArray,
+    ):
+        """Make the heads for a network whose blocks have `widths` units.
+
+        `blocks` are the indices of the blocks to modulate, by default all.
+
+        Raises `ValueError` for an unknown operator or a block the network does not have.
+        """
+        if operator not in OPERATORS:
+            raise ValueError(f"unknown modulation {operator!r}; choose one of {', '.join(OPERATORS)}")
+        blocks = range(len(widths)) if blocks is None else blocks
+        if missing := [b for b in blocks if not 0 <= b < len(widths)]:
+            raise ValueError(
+                f"cannot modulate block {missing[0]}: the network has blocks 0 to {len(widths) - 1}; "
+                "list only those in `blocks`"
+            )
+        numbers = OPERATORS[operator].numbers_per_unit
+        self.encoder = encoder
+        self.operator = operator
+        self.heads = tuple(
+            eqx.nn.Linear(encoder.embedding_size, numbers * width, key=k) if i in blocks else None
+            for i, (width, k) in enumerate(zip(widths, jr.split(key, len(widths)), strict=True))
+        )
+
+    def __call__(self, support: Samples) -> tuple[Float[Array, " embedding"], Modulation]:
+        """Task embedding υ and modulation τ of one task."""
+        embedding = self.encoder(support)
+        from_vector = OPERATORS[self.operator].from_vector
+        return embedding, tuple(head and from_vector(head(embedding)) for head in self.heads)

@@ -1,0 +1,73 @@
+"""Tasks, where they come from, and mixtures of several kinds of them."""
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+
+
+Inputs = TypeVar("Inputs", bound=PyTree)
+Targets = TypeVar("Targets", bound=PyTree)
+
+
+class Samples(eqx.Module, Generic[Inputs, Targets]):
+    """Examples of one task: `inputs` and `targets` share their leading axis, one entry an example."""
+
+    inputs: Inputs
+    targets: Targets
+
+
+class Task(eqx.Module):
+    """One task: a few `support` examples to learn from, `query` examples to be judged on, and its `mode`.
+
+    `mode` is the index of the kind of task. Only evaluation and Multi-MAML read it; MMAML never does.
+    A batch of tasks is the same structure with one more leading axis on every leaf.
+    """
+
+    support: Samples
+    query: Samples
+    mode: Int[Array, "*batch"]
+
+
+class AbstractTaskSource(eqx.Module):
+    """A distribution over tasks."""
+
+    @property
+    @abc.abstractmethod
+    def modes(self) -> tuple[str, ...]:
+        """Names of the kinds of task, in the order of `Task.mode`."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, n: int) -> Task:
+        """Draw a batch of `n` tasks: a pure function of `key` that can be jitted (`n` is static)."""
+
+
+class Mixture(AbstractTaskSource):
+    """Equal shares of several sources, interleaved: task `i` is of mode `(i + r) mod M`.
+
+    `r` is drawn anew for each batch, so that no mode gains when `n` is not a multiple of `M`.
+    The sources must yield tasks of one common shape. Every source's own modes are counted as one.
+    """
+
+    sources: tuple[AbstractTaskSource, ...]
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Names of the sources."""
+        return self.names
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Task:
+        """Draw `n` tasks, `⌊n/M⌋` or `⌈n/M⌉` of each source."""
+        offset_key, *keys = jr.split(key, len(self.sources) + 1)
+        share = -(-n // len(self.sources))
+        drawn = [source.sample(k, share) for source, k in zip(self.sources, keys, strict=True)]
+        i = jnp.arange(n)
+        mode = (i + jr.randint(offset_key, (), 0, len(self.sources))) % len(self.sources)
+        nth = i // len(self.sources)
+        tasks = jax.tree.map(lambda *leaves: jnp.stack(leaves)[mode, nth], *drawn)
+        return eqx.tree_at(lambda t: t.mode, tasks, mode)

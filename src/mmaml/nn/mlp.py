@@ -1,0 +1,70 @@
+"""Multi-layer perceptron whose hidden layers can be modulated."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmaml.core.modulation import Modulation
+from mmaml.core.network import AbstractNetwork, MetaOnly
+
+
+Initialiser = Callable[[PRNGKeyArray, tuple[int, int]], Float[Array, "out in"]]
+
+
+class MLP(AbstractNetwork):
+    """Affine → modulation → ReLU for each hidden layer, then an affine head.
+
+    `context` is a learned vector joined to every input (the "bias transformation" of MAML's reference code); a
+    `MetaOnly` context stays as it is in the inner loop.
+    """
+
+    hidden: tuple[eqx.nn.Linear, ...]
+    head: eqx.nn.Linear
+    context: Float[Array, "*modes context"] | MetaOnly | None
+
+    linear_once: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        in_size: int,
+        out_size: int,
+        hidden_sizes: Sequence[int],
+        *,
+        initialise: Initialiser,
+        context: Float[Array, " context"] | MetaOnly | None = None,
+        key: PRNGKeyArray,
+    ):
+        """Weights are drawn by `initialise(key, (out, in))`, biases are zero."""
+        context_size = 0 if context is None else jax.tree.leaves(context)[0].size
+        sizes = [in_size + context_size, *hidden_sizes, out_size]
+        keys = jr.split(key, len(sizes) - 1)
+        *hidden, head = [_linear(initialise, n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
+        self.hidden = tuple(hidden)
+        self.head = head
+        self.context = context
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return tuple(layer.out_features for layer in self.hidden)  # pyright: ignore[reportReturnType]
+
+    def __call__(self, x: Float[Array, " in"], modulation: Modulation | None) -> Float[Array, " out"]:
+        """Output for one input vector."""
+        context = self.context.value if isinstance(self.context, MetaOnly) else self.context
+        h = x if context is None else jnp.concatenate([x, context])
+        for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
+            h = layer(h)
+            h = jax.nn.relu(h if modulate is None else modulate(h))
+        return self.head(h)
+
+
+def _linear(initialise: Initialiser, in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:
+    layer = eqx.nn.Linear(in_size, out_size, key=key)
+    weight, bias = initialise(key, (out_size, in_size)), jnp.zeros(out_size)
+    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, bias))
