@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import optax
-from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
@@ -44,22 +44,36 @@ class MetaTrainer(eqx.Module):
     devices: tuple[jax.Device, ...] = eqx.field(static=True, default_factory=lambda: tuple(jax.devices()))
 
     def initial_state(self) -> MetaState:
-        """The state before the first meta-iteration."""
+        """The state before the first meta-iteration, on every device."""
         parameters = eqx.filter(self.learner, eqx.is_inexact_array)
-        return MetaState(parameters, self.optimiser.init(parameters), jnp.zeros((), int))
+        state = MetaState(parameters, self.optimiser.init(parameters), jnp.zeros((), int))
+        return jax.device_put(state, NamedSharding(self._mesh, PartitionSpec()))
 
     def learner_at(self, state: MetaState) -> AbstractLearner:
         """The learner with the parameters of `state`."""
-        return eqx.combine(state.parameters, self.learner)
+        return eqx.combine(jax.device_get(state.parameters), self.learner)
 
     @eqx.filter_jit
-    def run(self, state: MetaState, iterations: int) -> tuple[MetaState, dict[str, Float[Array, " iterations"]]]:
-        """Do `iterations` meta-iterations in one dispatch.
+    def run(
+        self, state: MetaState, iterations: Int[ArrayLike, ""], at_most: int
+    ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
+        """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
 
         Returns the new state, and for each iteration the `loss` (on that iteration's tasks, before its update) and
-        the `gradient_norm`.
+        the `gradient_norm`; entries from `iterations` on are zero.
         """
-        return jax.lax.scan(lambda state, _: self._step(state), state, length=iterations)
+
+        def body(i: Int[Array, ""], carry: PyTree) -> PyTree:
+            state, history = carry
+            state, numbers = self._step(state)
+            return state, {name: history[name].at[i].set(number) for name, number in numbers.items()}
+
+        history = {name: jnp.zeros(at_most) for name in ("loss", "gradient_norm")}
+        return jax.lax.fori_loop(0, jnp.asarray(iterations), body, (state, history))
+
+    @property
+    def _mesh(self) -> Mesh:
+        return Mesh(self.devices, "tasks")
 
     def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
@@ -91,7 +105,7 @@ class MetaTrainer(eqx.Module):
         everywhere, by_task = PartitionSpec(), PartitionSpec("tasks")
         return jax.shard_map(
             local_gradient,
-            mesh=Mesh(self.devices, "tasks"),
+            mesh=self._mesh,
             in_specs=(everywhere, by_task, by_task),
             out_specs=everywhere,
             check_vma=False,

@@ -1,12 +1,13 @@
 """The best possible few-shot regressor: the posterior mean under the true distribution of tasks.
 
-It knows what a learner must find out: the families, the ranges of their parameters and the noise. The posterior
-of a task is taken by importance sampling, family by family. Given some of its parameters, every family is affine
-in the rest. So the former are drawn from the prior, and the latter from (nearly) their exact posterior given the
-former: a Gaussian cut off by the box of allowed values. The weights make up for the "nearly" and add up to each
-family's evidence; only the number of samples is an approximation.
+It knows what a learner must find out: the families, the ranges of their parameters and the noise. A task's
+posterior is taken by importance sampling, family by family. Given some of its parameters, a family is affine
+in the rest. So the former are drawn from the prior, and the latter from (nearly) their exact posterior given
+the former: a Gaussian cut off by the box of allowed values. The weights make up for the "nearly" and add up
+to the evidence for each family, so the only approximation is that the number of samples is finite.
 """
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.scipy.special import logsumexp, ndtr, ndtri
+from jax.scipy.special import erf, erfinv
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.task import Samples, Task
@@ -26,13 +27,13 @@ _AFFINE = {"sinusoid": (0,), "linear": (0, 1), "quadratic": (0, 2), "tanh": (0, 
 
 
 class BayesPrediction(eqx.Module):
-    """Posterior means of a batch of tasks, and how far to trust them."""
+    """Posterior mean of a task or a batch of tasks, and how far to trust it."""
 
-    mean: Float[Array, "tasks queries 1"]
+    mean: Float[Array, "*batch queries 1"]
     """Predicted values at the query inputs. No other predictor has a lower expected squared error."""
-    ess: Float[Array, " tasks"]
+    ess: Float[Array, "*batch"]
     """Effective sample size: from 1, all weight on one sample, to `modes * samples`."""
-    mode_probabilities: Float[Array, "tasks modes"]
+    mode_probabilities: Float[Array, "*batch modes"]
     """Posterior probability of each family, summing to one over the families."""
 
 
@@ -51,7 +52,7 @@ def posterior_mean(
         keys = jr.split(key, len(families))
         drawn = [_draw(name, support, x, samples, key=k) for name, k in zip(families, keys, strict=True)]
         values, log_weights = (jnp.stack(leaves) for leaves in zip(*drawn, strict=True))
-        weights = jnp.exp(log_weights - logsumexp(log_weights))
+        weights = jax.nn.softmax(log_weights, axis=(0, 1))
         mean = jnp.einsum("ms,msqo->qo", weights, values)
         return BayesPrediction(mean, 1 / jnp.sum(weights**2), weights.sum(1))
 
@@ -67,10 +68,10 @@ def query_mse(prediction: BayesPrediction, tasks: Task) -> Float[Array, " tasks"
 def _draw(
     name: str, support: Samples, x: Float[Array, "queries 1"], samples: int, *, key: PRNGKeyArray
 ) -> tuple[Float[Array, "samples queries 1"], Float[Array, " samples"]]:
-    """Values at `x` of functions of one family, with weights log p(support | function) p(function)/q(function).
+    """Values at `x` of functions of one family, and their log weights.
 
-    Parameters are scaled to the unit cube, where the density p of the prior is one. The weights leave out the
-    constant of the likelihood, the same for every family.
+    A weight is p(support | function) p(function) / q(function), with q the density of the draw, less a factor
+    common to all families. Parameters are scaled to the unit cube, where the prior density is one.
     """
     family = FAMILIES[name]
     low, high = jnp.array(family.ranges).T
@@ -94,10 +95,10 @@ def _draw(
 def _truncated_gaussian(
     design: Float[Array, "shots affine"], residuals: Float[Array, " shots"], u: Float[Array, " affine"]
 ) -> tuple[Float[Array, " affine"], Float[Array, ""]]:
-    """One v of the unit cube, nearly from its posterior given residuals ~ N(design (v - 0.5), 1), and log q(v).
+    """Nearly the posterior of v, uniform on the unit cube, given residuals ~ N(design (v - 0.5), 1).
 
-    The draw is a function of `u`, which is uniform on the cube. One coordinate of v is drawn after the other:
-    each from its Gaussian given those before it and whatever those after it, cut off to [0, 1].
+    Maps a uniform `u` to a draw of v and its log density. The coordinates are drawn one after the other, each
+    from its Gaussian given those already drawn, cut off to [0, 1].
     """
     # A wide Gaussian replaces the flat prior, or points that say nothing about v would leave it undetermined.
     precision = design.T @ design + jnp.eye(u.shape[0])
@@ -105,7 +106,7 @@ def _truncated_gaussian(
     conditionals = []
     for _ in range(
         u.shape[0]
-    ):  # eliminates coordinates by hand: a LAPACK call a sample would take most of the time
+    ):  # Gaussian elimination by hand: one LAPACK call a sample would dominate the time
         row, offset = precision[0], shift[0]
         conditionals.append((row, offset))
         ratio = row[1:] / row[0]
@@ -114,14 +115,14 @@ def _truncated_gaussian(
 
     v, log_q = jnp.zeros(0), jnp.zeros(())
     for i, (row, offset) in reversed(list(enumerate(conditionals))):
-        # A mean outside the cube is moved to its edge, so that the mass inside never underflows.
+        # A mean outside the cube is moved to its edge, so that the mass inside cannot underflow.
         mean = jnp.clip(0.5 + (offset - row[1:] @ (v - 0.5)) / row[0], 0, 1)
-        std = 1 / jnp.sqrt(row[0])
-        below, above = -mean / std, (1 - mean) / std
-        mass = ndtr(above) - ndtr(below)
-        z = jnp.clip(ndtri(ndtr(below) + u[i] * mass), below, above)
-        v = jnp.concatenate([(mean + std * z)[None], v])
-        log_q += -0.5 * z**2 - jnp.log(jnp.sqrt(2 * jnp.pi) * std * mass)
+        width = jnp.sqrt(2 / row[0])
+        low, high = -mean / width, (1 - mean) / width
+        mass = erf(high) - erf(low)
+        z = jnp.clip(erfinv(erf(low) + u[i] * mass), low, high)
+        v = jnp.concatenate([(mean + width * z)[None], v])
+        log_q -= z**2 + jnp.log(0.5 * math.sqrt(math.pi) * width * mass)
     return v, log_q
 
 

@@ -1,0 +1,57 @@
+"""What a run depends on besides its configuration: code, versions, devices, compilation cache."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+_PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy")
+
+
+def prepare_jax(devices: int | None = None) -> None:
+    """Set JAX up for training; call it before JAX is first used.
+
+    - On CPUs there is one XLA device per core (or `devices` of them), so that tasks can be shared out over them.
+    - Compiled programs are kept in `$MMAML_CACHE` (default `~/.cache/mmaml`): a second start need not compile.
+    """
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jax.config.update("jax_num_cpu_devices", devices or cores)
+    cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def provenance() -> dict[str, Any]:
+    """The command, the commit of the source tree (`None` outside one), versions and machine."""
+    return {
+        "command": " ".join(["mmaml", *sys.argv[1:]]) if Path(sys.argv[0]).name == "mmaml" else " ".join(sys.argv),
+        "commit": _commit(),
+        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    def git(*arguments: str) -> str:
+        here = Path(__file__).parent
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        dirty = git("status", "--porcelain", "--untracked-files=no", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if dirty else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,19 @@
+"""The two ways a command can fail, each shown as one message and without a traceback."""
+
+
+class UserError(Exception):
+    """The user can mend it: a bad option, a missing or broken file. Exit code 2."""
+
+    exit_code = 2
+
+
+class RunFailed(Exception):
+    """The run itself failed, through no fault of the command line. Exit code 1."""
+
+    exit_code = 1
+
+
+class Interrupted(Exception):
+    """The user stopped a run; everything is saved. Exit code 130, as shells have it."""
+
+    exit_code = 130

@@ -1,0 +1,105 @@
+"""A run on disk.
+
+```
+<run>/  config.json    what was asked for, and everything needed to repeat it
+        metrics.jsonl  one object a line: step, seconds, named numbers
+        checkpoints/   the last few training states and the best
+        result.json    the final evaluation
+        figures/       report.html
+```
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmaml.runs.environment import provenance
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, domain: str, config: dict[str, Any], *, overwrite: bool = False) -> "RunFolder":
+        """Start a run in `path`.
+
+        Raises `UserError` if the folder holds something already, unless it is a run and `overwrite` is given, or
+        if it cannot be written.
+        """
+        folder = cls(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not folder.config_path.is_file():
+                raise UserError(f"{path} is not empty and is not a run. Choose another folder with --out.")
+            if not overwrite:
+                raise UserError(
+                    f"{path} already holds a run. Continue it with `mmaml resume {path}`, replace it with "
+                    "--overwrite, or choose another folder with --out."
+                )
+            with folder.locked():
+                shutil.rmtree(path)
+        write_json(folder.config_path, {"domain": domain, "config": config, **provenance()})
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run. Raises `UserError` if `path` is not one."""
+        folder = cls(path)
+        if not folder.config_path.is_file():
+            raise UserError(f"{path} is not a run: it has no config.json. Runs are made by `mmaml train`.")
+        return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process alone. Raises `UserError` if another process trains it."""
+        with open(self.config_path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another process is working on {self.path}; wait for it or stop it.") from None
+            yield
+
+    def read_config(self) -> dict[str, Any]:
+        """The content of config.json: `domain`, `config`, `command`, `commit`, `versions`."""
+        stored = read_json(self.config_path)
+        if missing := {"domain", "config"} - set(stored):
+            raise UserError(f"{self.config_path} lacks {', '.join(sorted(missing))}: it was not written by mmaml.")
+        return stored
+
+    @property
+    def config_path(self) -> Path:
+        """What was asked for."""
+        return self.path / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Numbers logged while training."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """Training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def result_path(self) -> Path:
+        """The final evaluation."""
+        return self.path / "result.json"
+
+    @property
+    def figures_path(self) -> Path:
+        """Pictures for the report."""
+        return self.path / "figures"
+
+    @property
+    def report_path(self) -> Path:
+        """The report of this run alone."""
+        return self.path / "report.html"

@@ -1,0 +1,130 @@
+"""The loop around the jitted meta-steps: progress, metrics, checkpoints, resumption, and what can go wrong."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.meta import MetaState, MetaTrainer
+from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.errors import Interrupted, RunFailed, UserError
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
+from mmaml.runs.progress import progress
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many meta-iterations, how many in one dispatch, and how often to validate and save."""
+
+    iterations: int
+    save_every: int
+    dispatch: int = 50
+
+
+def train(
+    folder: RunFolder,
+    trainer: MetaTrainer,
+    schedule: Schedule,
+    validate: Callable[[AbstractLearner], dict[str, float]],
+    *,
+    title: str,
+    score: str,
+    console: Console,
+    track: Callable[[int, dict[str, float]], None] = lambda step, numbers: None,
+) -> AbstractLearner:
+    """Train, or go on training, until `schedule.iterations`; return the learner.
+
+    Every `save_every` iterations `validate(learner)` is logged and the state saved; `score` names the validated
+    number by which the best checkpoint is kept. Starting again after any kind of stop gives the same states and
+    metrics as if it had not happened.
+
+    Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
+    once the state is saved, and `UserError` when something cannot be written or restored.
+    """
+    checkpoints = Checkpoints(folder.checkpoints_path)
+    state = trainer.initial_state()
+    step = checkpoints.latest() or 0
+    if step:
+        state = checkpoints.restore(step, state)
+    drop_metrics_after(folder.metrics_path, step)
+    rows = read_metrics(folder.metrics_path)
+    earlier_seconds = rows[-1]["seconds"] if rows else 0.0
+    began = time.monotonic()
+
+    with progress(title, schedule.iterations, step, console) as report, _stop_requested() as stopped:
+        while step < schedule.iterations:
+            until_save = schedule.save_every - step % schedule.save_every
+            count = min(schedule.dispatch, until_save, schedule.iterations - step)
+            state, history = trainer.run(state, count, schedule.dispatch)
+            losses = np.asarray(history["loss"])[:count]
+            _check_finite(losses, state, step, checkpoints.latest(), folder)
+            step += count
+            report(step, {"loss": float(losses.mean())})
+            if step % schedule.save_every == 0 or step == schedule.iterations:
+                numbers = {"loss": float(losses.mean()), **validate(trainer.learner_at(state))}
+                seconds = earlier_seconds + time.monotonic() - began
+                # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
+                append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
+                checkpoints.save(step, state, numbers[score])
+                track(step, numbers)
+                report(step, numbers)
+            elif stopped():
+                checkpoints.save(step, state, math.inf)
+            if stopped() and step < schedule.iterations:
+                checkpoints.close()
+                raise Interrupted(f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`.")
+    checkpoints.close()
+    return trainer.learner_at(state)
+
+
+def restore_learner(folder: RunFolder, trainer: MetaTrainer) -> tuple[int, AbstractLearner]:
+    """Step and learner of the newest checkpoint. Raises `UserError` if there is none or it is damaged."""
+    checkpoints = Checkpoints(folder.checkpoints_path)
+    step = checkpoints.latest()
+    if step is None:
+        raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
+    state = checkpoints.restore(step, trainer.initial_state())
+    checkpoints.close()
+    return step, trainer.learner_at(state)
+
+
+def _check_finite(losses: np.ndarray, state: MetaState, step: int, saved: int | None, folder: RunFolder) -> None:
+    bad = np.flatnonzero(~np.isfinite(losses))
+    finite_state = all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.parameters))
+    if len(bad) == 0 and finite_state:
+        return
+    where = step + int(bad[0]) + 1 if len(bad) else step + len(losses)
+    kept = "no checkpoint was written yet" if saved is None else f"the last finite checkpoint, {saved}, is kept"
+    raise RunFailed(
+        f"the run in {folder.path} diverged: the loss or a parameter was not finite at meta-iteration {where}; {kept}. "
+        "Lower --inner-lr or --meta-lr, or keep --inner-clip-norm and --meta-clip-norm on, and start a new run."
+    )
+
+
+@contextmanager
+def _stop_requested() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; a second one acts at once, as it would without this."""
+    received = False
+    previous = {}
+
+    def remember(number: int, frame: object) -> None:
+        nonlocal received
+        received = True
+        signal.signal(number, previous[number])
+
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
