@@ -1,17 +1,17 @@
 """Time one MMAML-FiLM meta-iteration in PyTorch: an independent peer for the speed benchmark.
 
-One iteration is: sample a meta-batch of the 5-mode regression problem, its meta-gradient (second order, through
-every inner step), two norm clips and one Adam step. The engines differ in the inner gradient and in the batching:
+One iteration samples a meta-batch of the 5-mode regression problem, computes its meta-gradient (second order,
+through every inner step), clips it and takes an Adam step. The engines differ in how they differentiate:
 
-    loop      one task after another, `torch.autograd.grad(create_graph=True)`: as the reference and most libraries do
+    loop      one task after another, `torch.autograd.grad(create_graph=True)`: as the reference does
     vmap      all tasks at once, `torch.func.vmap` of `torch.func.grad`
-    compile   the same under `torch.compile`; its first iteration compiles for a minute or two (needs a C++ compiler)
+    compile   the same under `torch.compile`; needs a C++ compiler, and minutes for the first iteration
 
 The encoder is batched over tasks in each of them. Stand-alone: needs only torch, imports nothing of mmaml.
 
-    python benchmarks/peers_torch.py --engine vmap            # one JSON line
-    python benchmarks/peers_torch.py --check                  # the engines agree and the loss falls
-    python benchmarks/peers_torch.py --check --engine compile # the same, and the compiled one agrees too
+    python benchmarks/peers_torch.py --engine vmap             # one JSON line
+    python benchmarks/peers_torch.py --check                   # vmap agrees with loop, and the loss falls
+    python benchmarks/peers_torch.py --check --engine compile  # compile agrees as well
 """
 
 import argparse
@@ -55,29 +55,27 @@ def uniform(low: float, high: float, tasks: int) -> Tensor:
 
 
 def sample(tasks: int, shots: int) -> Batch:
-    """Draw tasks in equal shares from the five families, with `shots` support and `shots` query points each."""
+    """Draw tasks in equal shares from the five families, each with `shots` support and query points."""
     n = tasks // 5
     x = torch.empty(5, n, 2 * shots).uniform_(-5, 5)
     centre, bias = uniform(-3, 3, 3 * n).view(3, n, 1), uniform(-3, 3, 4 * n).view(4, n, 1)
     slope = uniform(-3, 3, 3 * n).view(3, n, 1)
     sign = torch.randint(0, 2, (n, 1)) * 2 - 1
-    y = torch.stack(
-        [
-            uniform(0.1, 5, n) * torch.sin(x[0] - uniform(0, math.pi, n)),
-            slope[0] * x[1] + bias[0],
-            sign * uniform(0.02, 0.15, n) * (x[2] - centre[0]).square() + bias[1],
-            slope[1] * torch.tanh(x[3] - centre[1]) + bias[2],
-            slope[2] * (x[4] - centre[2]).abs() + bias[3],
-        ]
-    )
-    y = y + NOISE * torch.randn_like(y)
+    curves = [
+        uniform(0.1, 5, n) * torch.sin(x[0] - uniform(0, math.pi, n)),
+        slope[0] * x[1] + bias[0],
+        sign * uniform(0.02, 0.15, n) * (x[2] - centre[0]).square() + bias[1],
+        slope[1] * torch.tanh(x[3] - centre[1]) + bias[2],
+        slope[2] * (x[4] - centre[2]).abs() + bias[3],
+    ]
+    y = torch.stack(curves) + NOISE * torch.randn_like(x)
     x, y = x.view(tasks, 2 * shots, 1), y.view(tasks, 2 * shots, 1)
     support_x, order = x[:, :shots].sort(dim=1)
     return Batch(support_x, y[:, :shots].gather(1, order), x[:, shots:], y[:, shots:])
 
 
 class Modulator(nn.Module):
-    """Support set to FiLM vectors: bidirectional LSTM, then one linear head per hidden layer (in one matrix)."""
+    """Support set to FiLM vectors: a bidirectional LSTM, then a linear head per layer (in one matrix)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -121,7 +119,7 @@ def eager_gradient(params: Parameters, film: Tensor, x: Tensor, y: Tensor) -> Pa
 
 
 def query_loss(gradient: InnerGradient, steps: int, params: Parameters, film: Tensor, task: Batch) -> Tensor:
-    """Adapt the prior to one task by `steps` norm-clipped gradient steps; return the loss on its query set."""
+    """Adapt the prior to one task by norm-clipped gradient steps; return the loss on its query set."""
     for _ in range(steps):
         grads = gradient(params, film, task.support_x, task.support_y)
         squared_norm = torch.stack([g.square().sum() for g in grads]).sum()
@@ -131,7 +129,7 @@ def query_loss(gradient: InnerGradient, steps: int, params: Parameters, film: Te
 
 
 def loop_backward(model: Model, batch: Batch, steps: int) -> Tensor:
-    """Meta-loss and `.grad`, task by task; each task's graph is freed before the next, to stay small in memory."""
+    """Meta-loss and `.grad`, task by task; the graph of a task is freed before the next one."""
     film = model.modulator(batch.support_x, batch.support_y)
     leaves = [f.requires_grad_() for f in film.detach().unbind()]
     params, tasks = tuple(model.prior), len(leaves)
@@ -146,11 +144,8 @@ def loop_backward(model: Model, batch: Batch, steps: int) -> Tensor:
 
 def batched_loss(steps: int, params: Parameters, film: Tensor, batch: Batch) -> Tensor:
     """Meta-loss of all tasks at once."""
-    gradient = torch.func.grad(squared_error)
-    losses = torch.func.vmap(lambda f, *task: query_loss(gradient, steps, params, f, Batch(*task)))(
-        film, *batch
-    )
-    return losses.mean()
+    task_loss = functools.partial(query_loss, torch.func.grad(squared_error), steps, params)
+    return torch.func.vmap(task_loss)(film, batch).mean()
 
 
 def vmap_backward(model: Model, batch: Batch, steps: int) -> Tensor:
@@ -187,10 +182,12 @@ class Trainer:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.model = Model(args.width)
-        # One optimiser for both parts is the same as one each: Adam works element by element.
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=META_LR, fused=True)
+        # One Adam for both parts equals one each, as it works element by element. Fused on CPUs since 2.4.
+        fused = torch.__version__ >= (2, 4)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=META_LR, fused=fused)
 
     def __call__(self) -> Tensor:
+        """Sample, differentiate, clip and step."""
         batch = sample(self.args.tasks, self.args.shots)
         self.optimiser.zero_grad(set_to_none=True)
         loss = ENGINES[self.args.engine](self.model, batch, self.args.steps)
@@ -201,7 +198,7 @@ class Trainer:
 
 
 def disagreement(model: Model, batch: Batch, steps: int, engine: str) -> dict[str, float]:
-    """Return the relative difference of an engine from `loop`: in the loss, and the worst of any gradient tensor."""
+    """Return how far an engine is from `loop`, relatively: the loss, and the worst gradient tensor."""
     results = []
     for name in ("loop", engine):
         model.zero_grad(set_to_none=True)
@@ -240,9 +237,6 @@ def time_engine(args: argparse.Namespace) -> None:
     result = {
         "engine": args.engine,
         "tasks": args.tasks,
-        "shots": args.shots,
-        "steps": args.steps,
-        "width": args.width,
         "seconds_per_iteration": median,
         "iterations_per_second": 1 / median,
         "first_iteration_seconds": seconds[0],
@@ -254,38 +248,28 @@ def time_engine(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--engine", choices=ENGINES, default="vmap")
-    parser.add_argument("--tasks", type=int, default=125, help="tasks a meta-batch, a multiple of 5")
-    parser.add_argument(
-        "--shots", type=int, default=5, help="support points a task, and as many query points"
-    )
-    parser.add_argument("--steps", type=int, default=5, help="inner gradient steps")
-    parser.add_argument("--width", type=int, default=100, help="units of a hidden layer")
-    parser.add_argument("--iterations", type=int, default=20, help="timed meta-iterations")
-    parser.add_argument("--warmup", type=int, default=3, help="meta-iterations before the timed ones")
-    parser.add_argument("--threads", type=int, help="torch.set_num_threads (default: all)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--check", action="store_true", help="compare the engines and train, instead of timing"
-    )
+    parser.add_argument("--check", action="store_true", help="compare engines and train, do not time")
+    for name, default, text in (
+        ("tasks", 125, "tasks a meta-batch, a multiple of 5"),
+        ("shots", 5, "support points a task, and as many query points"),
+        ("steps", 5, "inner gradient steps"),
+        ("width", 100, "units of a hidden layer"),
+        ("iterations", 20, "timed meta-iterations"),
+        ("warmup", 3, "meta-iterations before the timed ones"),
+        ("threads", torch.get_num_threads(), "threads of PyTorch"),
+        ("seed", 0, "seed of the model and the tasks"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
     args = parser.parse_args()
-    if args.tasks < 5 or args.tasks % 5:
-        parser.error(f"--tasks must be a positive multiple of 5 (one share a family), not {args.tasks}")
-    for name, least in {
-        "shots": 1,
-        "steps": 0,
-        "width": 1,
-        "iterations": 1,
-        "warmup": 0,
-        "threads": 1,
-    }.items():
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            parser.error(f"--{name} must be at least {least}, not {getattr(args, name)}")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    if args.tasks % 5:
+        parser.error(f"--tasks must be a multiple of 5 (an equal share for each family), not {args.tasks}")
+    for name in ("tasks", "shots", "width", "iterations", "threads"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, not {getattr(args, name)}")
+    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     if args.check:
         sys.exit(not check(args))

@@ -1,0 +1,26 @@
+"""Multimodal model-agnostic meta-learning via task-aware modulation."""
+
+from mmaml.core.inner import InnerLoop as InnerLoop
+from mmaml.core.inner import LearnedRates as LearnedRates
+from mmaml.core.inner import adapt as adapt
+from mmaml.core.learners import MAML as MAML
+from mmaml.core.learners import MMAML as MMAML
+from mmaml.core.learners import AbstractLearner as AbstractLearner
+from mmaml.core.learners import MultiMAML as MultiMAML
+from mmaml.core.meta import MetaState as MetaState
+from mmaml.core.meta import MetaTrainer as MetaTrainer
+from mmaml.core.modulation import OPERATORS as OPERATORS
+from mmaml.core.modulation import AbstractEncoder as AbstractEncoder
+from mmaml.core.modulation import FiLM as FiLM
+from mmaml.core.modulation import Gate as Gate
+from mmaml.core.modulation import Modulator as Modulator
+from mmaml.core.network import AbstractNetwork as AbstractNetwork
+from mmaml.core.network import MetaOnly as MetaOnly
+from mmaml.core.network import TaskModel as TaskModel
+from mmaml.core.task import AbstractTaskSource as AbstractTaskSource
+from mmaml.core.task import Mixture as Mixture
+from mmaml.core.task import Samples as Samples
+from mmaml.core.task import Task as Task
+from mmaml.hub import load as load
+from mmaml.runs.errors import RunFailed as RunFailed
+from mmaml.runs.errors import UserError as UserError

@@ -56,7 +56,7 @@ def brute_force(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, probabilities @ np.array(means)
 
 
-# The last ones lie at an end of the ranges, just past one, say little of most parameters, or are ambiguous.
+# After one of each family: two whose parameters lie just past the end of a range, and one that is ambiguous.
 FUNCTIONS = [
     lambda x: 2 * np.sin(x - 1),
     lambda x: 0.7 * x - 1,

@@ -19,7 +19,7 @@ class FastLinear(eqx.Module):
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
         """Output for one input vector."""
-        y = x @ self.slow.weight.T + (x @ self.inputs.T + self.slow.use_bias) @ self.changes
+        y = x @ self.slow.weight.T + (x @ self.inputs.T + float(self.slow.use_bias)) @ self.changes
         return y if self.slow.bias is None else y + self.slow.bias
 
 
@@ -60,7 +60,7 @@ def extend(layer: FastLinear, gradient: Factors, rate: Float[Array, ""]) -> Fast
 def factored_square_norm(gradient: Factors, use_bias: bool) -> Float[Array, ""]:
     """‖∇W‖² + ‖∇b‖² from the factors: ⟨HHᵀ + 1, ΔΔᵀ⟩."""
     h, d = gradient.inputs, gradient.deltas
-    return jnp.sum((h @ h.T + use_bias) * (d @ d.T))
+    return jnp.sum((h @ h.T + float(use_bias)) * (d @ d.T))
 
 
 class Tapped(eqx.Module):

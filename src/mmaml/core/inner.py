@@ -9,7 +9,7 @@
   one matrix product for all tasks together.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import equinox as eqx
@@ -51,7 +51,13 @@ class LearnedRates(eqx.Module):
     per_parameter: bool = eqx.field(static=True)
 
     def __init__(
-        self, network: AbstractNetwork, initial: float, steps: int, *, per_parameter: bool, adapts: Adapts = "all"
+        self,
+        network: AbstractNetwork,
+        initial: float,
+        steps: int,
+        *,
+        per_parameter: bool,
+        adapts: Adapts = "all",
     ):
         def zeros(layer: PyTree, adapted: bool) -> PyTree:
             if not adapted:
@@ -152,9 +158,15 @@ def _shrink(clip_norm: float | None, square_norm: Float[Array, ""]) -> Float[Arr
     return clip_norm / jnp.sqrt(jnp.maximum(square_norm, clip_norm**2))
 
 
-def _materialised(
-    inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: int
-) -> Iterator[TaskModel]:
+def _descend(rate: PyTree, parameters: PyTree, gradient: PyTree) -> PyTree:
+    return jax.tree.map(lambda p, g: p - rate * g, parameters, gradient)
+
+
+def _total(numbers: Iterable[Array]) -> Float[Array, ""]:
+    return sum(numbers, start=jnp.zeros(()))
+
+
+def _materialised(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: int) -> Iterator[TaskModel]:
     fast, slow = eqx.partition(model.network, adaptable(model.network, inner.adapts))
 
     def with_fast(fast: PyTree) -> TaskModel:
@@ -170,12 +182,10 @@ def _materialised(
             gradient = jax.lax.stop_gradient(gradient)
         if (bound := inner.clip_value) is not None:
             gradient = jax.tree.map(lambda g, bound=bound: jnp.clip(g, -bound, bound), gradient)
-        shrink = _shrink(inner.clip_norm, sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
+        shrink = _shrink(inner.clip_norm, _total(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
 
-        def descend(rate: PyTree, parameters: PyTree, gradient: PyTree, shrink: Array = shrink) -> PyTree:
-            return jax.tree.map(lambda p, g: p - rate * shrink * g, parameters, gradient)
-
-        fast = jax.tree.map(descend, inner.rates_at(step, model.network), fast, gradient)
+        gradient = jax.tree.map(lambda g, shrink=shrink: shrink * g, gradient)
+        fast = jax.tree.map(_descend, inner.rates_at(step, model.network), fast, gradient)
         yield with_fast(fast)
 
 
@@ -221,14 +231,14 @@ def _dual(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step
         if inner.first_order:
             gradient = jax.lax.stop_gradient(gradient)
         squares = jax.tree.map(square_norm, network, gradient, is_leaf=_is_layer)
-        shrink = _shrink(inner.clip_norm, sum(jax.tree.leaves(squares)))
+        shrink = _shrink(inner.clip_norm, _total(jax.tree.leaves(squares)))
 
         def descend(node: PyTree, rate: PyTree, gradient: PyTree, shrink: Array = shrink) -> PyTree:
             if isinstance(node, FastLinear):
                 return extend(node, gradient, rate * shrink)
             if gradient is None:
                 return node
-            return jax.tree.map(lambda p, g: p - rate * shrink * g, node, gradient)
+            return _descend(rate * shrink, node, gradient)
 
         network = jax.tree.map(descend, network, inner.rates_at(step, model.network), gradient, is_leaf=_is_layer)
         yield TaskModel(network, model.modulation, model.embedding)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
@@ -31,7 +31,7 @@ class MetaTrainer(eqx.Module):
     - `key`: the tasks of meta-iteration i depend on `key` and i alone, so a restored state goes on as if it had
       never stopped.
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
-    - `devices`: XLA devices that share the tasks (default: all of JAX's).
+    - `mesh`: the XLA devices that share the tasks (default: all of JAX's); its axis is named `tasks`.
     """
 
     source: AbstractTaskSource
@@ -41,13 +41,13 @@ class MetaTrainer(eqx.Module):
     tasks_per_step: int = eqx.field(static=True)
     key: PRNGKeyArray
     task_microbatch: int | None = eqx.field(static=True, default=None)
-    devices: tuple[jax.Device, ...] = eqx.field(static=True, default_factory=lambda: tuple(jax.devices()))
+    mesh: Mesh = eqx.field(static=True, default_factory=lambda: Mesh(jax.devices(), "tasks"))
 
     def initial_state(self) -> MetaState:
         """The state before the first meta-iteration, on every device."""
         parameters = eqx.filter(self.learner, eqx.is_inexact_array)
         state = MetaState(parameters, self.optimiser.init(parameters), jnp.zeros((), int))
-        return jax.device_put(state, NamedSharding(self._mesh, PartitionSpec()))
+        return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec()))
 
     def learner_at(self, state: MetaState) -> AbstractLearner:
         """The learner with the parameters of `state`."""
@@ -55,7 +55,7 @@ class MetaTrainer(eqx.Module):
 
     @eqx.filter_jit
     def run(
-        self, state: MetaState, iterations: Int[ArrayLike, ""], at_most: int
+        self, state: MetaState, iterations: int | Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
 
@@ -71,10 +71,6 @@ class MetaTrainer(eqx.Module):
         history = {name: jnp.zeros(at_most) for name in ("loss", "gradient_norm")}
         return jax.lax.fori_loop(0, jnp.asarray(iterations), body, (state, history))
 
-    @property
-    def _mesh(self) -> Mesh:
-        return Mesh(self.devices, "tasks")
-
     def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
         loss, gradient = self._gradient(state.parameters, tasks)
@@ -84,8 +80,8 @@ class MetaTrainer(eqx.Module):
 
     def _gradient(self, parameters: PyTree, tasks: Task) -> tuple[Float[Array, ""], PyTree]:
         """Mean outer loss over the tasks and its gradient: tasks split over devices, then into microbatches."""
-        chunks = -(-self.tasks_per_step // (len(self.devices) * (self.task_microbatch or self.tasks_per_step)))
-        padding = -self.tasks_per_step % (len(self.devices) * chunks)
+        chunks = -(-self.tasks_per_step // (self.mesh.size * (self.task_microbatch or self.tasks_per_step)))
+        padding = -self.tasks_per_step % (self.mesh.size * chunks)
         weights = jnp.ones(self.tasks_per_step) / self.tasks_per_step
         tasks, weights = jax.tree.map(
             lambda a: jnp.concatenate([a, jnp.zeros_like(a[:1]).repeat(padding, 0)]), (tasks, weights)
@@ -105,7 +101,7 @@ class MetaTrainer(eqx.Module):
         everywhere, by_task = PartitionSpec(), PartitionSpec("tasks")
         return jax.shard_map(
             local_gradient,
-            mesh=self._mesh,
+            mesh=self.mesh,
             in_specs=(everywhere, by_task, by_task),
             out_specs=everywhere,
             check_vma=False,

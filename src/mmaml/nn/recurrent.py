@@ -22,7 +22,14 @@ class BiLSTMEncoder(AbstractEncoder):
     sort: bool = eqx.field(static=True)
 
     def __init__(
-        self, in_size: int, out_size: int, *, hidden: int = 40, layers: int = 2, sort: bool = True, key: PRNGKeyArray
+        self,
+        in_size: int,
+        out_size: int,
+        *,
+        hidden: int = 40,
+        layers: int = 2,
+        sort: bool = True,
+        key: PRNGKeyArray,
     ):
         def both_directions(size: int, key: PRNGKeyArray) -> eqx.nn.LSTMCell:
             return eqx.filter_vmap(lambda k: eqx.nn.LSTMCell(size, hidden, key=k))(jr.split(key, 2))
@@ -41,13 +48,12 @@ class BiLSTMEncoder(AbstractEncoder):
         sequence = jnp.concatenate([support.inputs, support.targets], axis=-1)
         if self.sort:
             sequence = sequence[jnp.argsort(support.inputs[:, 0])]
-        forward = backward = sequence
+        last = sequence[-1]
         for cell in self.layers:
-            both = jnp.stack([forward, backward[::-1]])
-            outputs = eqx.filter_vmap(_run)(cell, both)
+            outputs = eqx.filter_vmap(_run)(cell, jnp.stack([sequence, sequence[::-1]]))
+            last = outputs[:, -1].reshape(-1)
             sequence = jnp.concatenate([outputs[0], outputs[1, ::-1]], axis=-1)
-            forward = backward = sequence
-        return outputs[:, -1].reshape(-1)
+        return last
 
 
 def _run(cell: eqx.nn.LSTMCell, sequence: Float[Array, "points in"]) -> Float[Array, "points hidden"]:

@@ -38,13 +38,11 @@ class BayesPrediction(eqx.Module):
 
 
 @eqx.filter_jit
-def posterior_mean(
-    tasks: Task, families: Sequence[str], *, samples: int = 2048, key: PRNGKeyArray
-) -> BayesPrediction:
+def posterior_mean(tasks: Task, families: Sequence[str], *, samples: int = 2048, key: PRNGKeyArray) -> BayesPrediction:
     """Predict a batch of tasks drawn from equal shares of `families`, with `samples` samples for each family.
 
     Support inputs and targets have the shape `(tasks, shots, 1)`, query inputs `(tasks, queries, 1)`; query
-    targets and `mode` are not read. One task is in memory at a time.
+    targets and `mode` are not read. Tasks are worked on one at a time, which bounds the memory.
     """
 
     def predict(task: tuple[Samples, Float[Array, "queries 1"], PRNGKeyArray]) -> BayesPrediction:
@@ -103,10 +101,9 @@ def _truncated_gaussian(
     # A wide Gaussian replaces the flat prior, or points that say nothing about v would leave it undetermined.
     precision = design.T @ design + jnp.eye(u.shape[0])
     shift = design.T @ residuals
+    # Gaussian elimination by hand, because one LAPACK call for each sample is slow.
     conditionals = []
-    for _ in range(
-        u.shape[0]
-    ):  # Gaussian elimination by hand: one LAPACK call a sample would dominate the time
+    for _ in range(u.shape[0]):
         row, offset = precision[0], shift[0]
         conditionals.append((row, offset))
         ratio = row[1:] / row[0]
@@ -126,9 +123,7 @@ def _truncated_gaussian(
     return v, log_q
 
 
-def _shifted_lattice(
-    samples: int, dimensions: int, *, key: PRNGKeyArray
-) -> Float[Array, "samples dimensions"]:
+def _shifted_lattice(samples: int, dimensions: int, *, key: PRNGKeyArray) -> Float[Array, "samples dimensions"]:
     """Points each uniform on the unit cube, that together fill it more evenly than independent ones.
 
     Roberts' R_d sequence under a random shift: a squared error six times smaller here at equal cost.

@@ -5,16 +5,25 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mmaml.core.inner import Loss
-from mmaml.core.learners import AbstractLearner
+from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Task
+from mmaml.regression.bayes import posterior_mean, query_mse
+from mmaml.regression.build import Sources, make_sources, make_trainer, mean_squared_error
+from mmaml.regression.presets import RegressionConfig
+from mmaml.runs.environment import provenance
+from mmaml.runs.files import write_json
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+from mmaml.runs.training import restore_learner
 
 
 EVALUATION_SEED = 20191208
-"""The evaluation's tasks are the same for every learner and never depend on a run's own seed."""
+"""Learners are compared on tasks that are the same for all of them, whatever a run's own seed."""
 
 
 def evaluate(
@@ -31,38 +40,71 @@ def evaluate(
 def _losses(
     learner: AbstractLearner, tasks: Task, loss: Loss, steps: int | None, at_once: int
 ) -> Float[Array, "tasks stages"]:
-    def stages(task: Task) -> Float[Array, " stages"]:
+    def stage_losses(task: Task) -> Float[Array, " stages"]:
         path = learner.adapt(task.support, task.mode, loss, steps=steps)
         return jnp.stack([loss(model(task.query.inputs), task.query.targets) for model in path])
 
-    return jax.lax.map(stages, tasks, batch_size=at_once)
+    return jax.lax.map(stage_losses, tasks, batch_size=at_once)
 
 
 def validation_numbers(losses: Float[np.ndarray, "tasks stages"]) -> dict[str, float]:
-    """What is logged while training: query loss before (`prior_loss`) and after adaptation, with 95 % interval."""
-    mean, ci95 = mean_and_ci(losses[:, -1])
-    return {"query_loss": mean, "query_ci95": ci95, "prior_loss": float(losses[:, 0].mean())}
+    """What is logged while training: the query loss before (`prior_loss`) and after adaptation."""
+    after = mean_and_ci(losses[:, -1])
+    return {
+        "query_loss": after["mean"],
+        "query_ci95": after["ci95"],
+        "prior_loss": float(losses[:, 0].mean()),
+    }
 
 
-def mean_and_ci(values: Float[np.ndarray, " tasks"]) -> tuple[float, float]:
+def mean_and_ci(values: Float[np.ndarray, " tasks"]) -> dict[str, float]:
     """Mean over tasks and half the width of its 95 % confidence interval (normal approximation)."""
     values = values.astype(np.float64)
-    return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+    return {"mean": float(values.mean()), "ci95": float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))}
 
 
-def stages(
-    losses: Float[np.ndarray, "tasks stages"], modes: np.ndarray, names: tuple[str, ...]
-) -> list[dict[str, Any]]:
-    """The `stages` of a result: for every number of gradient steps the mean, its interval, and both per mode."""
+def evaluation_tasks(sources: Sources, count: int) -> Task:
+    """The tasks on which all learners of one setting are compared."""
+    return jax.jit(sources.held_out.sample, static_argnums=1)(jr.key(EVALUATION_SEED), count)
 
-    def summary(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(("mean", "ci95"), mean_and_ci(values), strict=True))
 
-    return [
-        {
-            "steps": step,
-            **summary(losses[:, step]),
-            "per_mode": {name: summary(losses[modes == i, step]) for i, name in enumerate(names)},
-        }
-        for step in range(losses.shape[1])
-    ]
+def evaluate_run(
+    folder: RunFolder, config: RegressionConfig, *, tasks: int | None = None, steps: int | None = None
+) -> dict[str, Any]:
+    """Evaluate the newest checkpoint of a run, write its `result.json` and return what is in it.
+
+    Errors are in the user's units. For the published families, `reference` is the Bayes-optimal predictor on the
+    same tasks, and `excess` the mean difference to it, task by task.
+    """
+    sources = make_sources(config)
+    iterations, learner = restore_learner(folder, make_trainer(config))
+    batch = evaluation_tasks(sources, tasks or config.final_tasks)
+    modes, names = np.asarray(batch.mode), sources.held_out.modes
+    losses = sources.scaler.y_std**2 * evaluate(learner, batch, mean_squared_error, steps=steps)
+    result = {
+        "preset": config.preset,
+        "learner": config.learner,
+        "modulation": config.modulation if isinstance(learner, MMAML) else None,
+        "budget": config.budget,
+        "metric": "mse",
+        "lower_is_better": True,
+        "tasks": len(losses),
+        "seed": config.seed,
+        "meta_iterations": iterations,
+        "train_seconds": read_metrics(folder.metrics_path)[-1]["seconds"],
+        **provenance(),
+        "stages": [{"steps": step, **_by_mode(losses[:, step], modes, names)} for step in range(losses.shape[1])],
+    }
+    if config.data is None:
+        optimal = np.asarray(query_mse(posterior_mean(batch, config.families, key=jr.key(0)), batch))
+        result["reference"] = {"name": "bayes-optimal", **_by_mode(optimal, modes, names)}
+        result["excess"] = mean_and_ci(losses[:, -1] - optimal)
+    write_json(folder.result_path, result)
+    return result
+
+
+def _by_mode(
+    losses: Float[np.ndarray, " tasks"], modes: Int[np.ndarray, " tasks"], names: tuple[str, ...]
+) -> dict[str, Any]:
+    per_mode = {name: mean_and_ci(losses[modes == i]) for i, name in enumerate(names)}
+    return {**mean_and_ci(losses), "per_mode": per_mode}

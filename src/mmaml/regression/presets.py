@@ -1,7 +1,9 @@
 """What a regression run is made of, and the published settings by name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+import tyro
 
 from mmaml.regression.tasks import FAMILIES
 from mmaml.runs.config import require
@@ -10,7 +12,7 @@ from mmaml.runs.config import require
 LearnerName = Literal["mmaml", "maml", "multi-maml", "lstm"]
 Budget = Literal["smoke", "demo", "cpu", "paper"]
 
-ITERATIONS: dict[Budget, int] = {"smoke": 20, "demo": 3_000, "cpu": 40_000, "paper": 70_000}
+ITERATIONS: dict[Budget, int] = {"smoke": 20, "demo": 3_000, "cpu": 24_000, "paper": 70_000}
 EVALUATION_TASKS: dict[Budget, int] = {"smoke": 100, "demo": 10_000, "cpu": 10_000, "paper": 10_000}
 
 
@@ -20,6 +22,9 @@ class RegressionConfig:
 
     families: tuple[str, ...]
     """Kinds of functions the tasks are drawn from."""
+    preset: tyro.conf.Suppress[str] = "custom"
+    data: str | None = None
+    """Folder of your own tasks instead: one CSV file a task (x or x1, x2, …, and y); sub-folders are modes."""
     learner: LearnerName = "mmaml"
     """What meta-learns: `lstm` is MMAML without gradient steps."""
     modulation: Literal["film", "sigmoid", "softmax"] = "film"
@@ -42,8 +47,8 @@ class RegressionConfig:
 
     hidden: tuple[int, ...] = (100, 100, 100)
     """Units of the task network's hidden layers."""
-    initialisation: Literal["small", "he"] = "small"
-    """Weights of the task network: normal with deviation 0.01 (reference), or He's."""
+    initialisation: Literal["he", "small"] = "he"
+    """Weights of the task network: He's, or normal with deviation 0.01 (the reference)."""
     modulated: Literal["all", "first"] = "all"
     """Hidden layers that are modulated; the reference modulates only the first with two modes."""
     encoder_hidden: int = 40
@@ -68,8 +73,8 @@ class RegressionConfig:
     engine: Literal["auto", "dual", "materialised"] = "auto"
     """How the inner loop is computed; the results agree."""
 
-    meta_lr: float = 1e-3
-    """Adam's learning rate in the outer loop."""
+    meta_lr: float = 3e-3
+    """Adam's learning rate in the outer loop (0.001 in the paper)."""
     meta_schedule: Literal["cosine", "constant"] = "cosine"
     """How it goes on: falls to zero along a half cosine, or stays (the paper)."""
     meta_clip_norm: float | None = 2.0
@@ -77,18 +82,25 @@ class RegressionConfig:
     task_microbatch: int | None = None
     """Tasks differentiated at a time: less takes less memory."""
 
-    def __post_init__(self):
+    def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
         for name in self.families:
             require(name in FAMILIES, "families", name, f"one of {', '.join(FAMILIES)}")
-        require(len(self.families) > 0, "families", self.families, "at least one family")
+        if self.preset == "regression":
+            require(self.data is not None, "data", None, "a folder with one CSV file for each of your tasks")
+        require(bool(self.families) or self.data is not None, "families", self.families, "at least one family")
         for option in ("shots", "queries", "tasks_per_mode", "encoder_hidden"):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")
         for option in ("meta_iterations", "evaluation_tasks", "task_microbatch"):
             value = getattr(self, option)
             require(value is None or value > 0, option, value, "at least 1")
         require(self.inner_steps >= 0, "inner_steps", self.inner_steps, "0 or more")
-        require(bool(self.hidden) and min(self.hidden) > 0, "hidden", self.hidden, "one or more sizes of at least 1")
+        require(
+            bool(self.hidden) and min(self.hidden) > 0,
+            "hidden",
+            self.hidden,
+            "one or more sizes of at least 1",
+        )
         for option in ("inner_lr", "meta_lr"):
             require((value := getattr(self, option)) > 0, option, value, "greater than 0")
         for option in ("inner_clip_norm", "inner_clip_value", "meta_clip_norm"):
@@ -102,16 +114,18 @@ class RegressionConfig:
             "auto or materialised with --inner-clip-value or --step-sizes per-parameter",
         )
 
-    def resolved(self) -> "RegressionConfig":
-        """The same with everything the budget decides written out."""
-        return replace(
-            self,
-            meta_iterations=self.meta_iterations or ITERATIONS[self.budget],
-            evaluation_tasks=self.evaluation_tasks or EVALUATION_TASKS[self.budget],
-        )
+    @property
+    def iterations(self) -> int:
+        """Meta-iterations to do."""
+        return self.meta_iterations or ITERATIONS[self.budget]
+
+    @property
+    def final_tasks(self) -> int:
+        """Tasks of the final evaluation."""
+        return self.evaluation_tasks or EVALUATION_TASKS[self.budget]
 
 
 PRESETS: dict[str, RegressionConfig] = {
-    f"regression-{modes}": RegressionConfig(tuple(FAMILIES)[:modes]) for modes in (2, 3, 5)
+    f"regression-{modes}": RegressionConfig(tuple(FAMILIES)[:modes], f"regression-{modes}") for modes in (2, 3, 5)
 }
 """The paper's settings (Table 1): the first 2, 3 or 5 families."""

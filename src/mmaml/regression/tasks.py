@@ -41,7 +41,8 @@ FAMILIES: dict[str, Family] = {
     "linear": Family(lambda x, a, b: a * x + b, (_SYMMETRIC, _SYMMETRIC)),
     # The last parameter only lends its sign, so that either sign has probability one half.
     "quadratic": Family(
-        lambda x, a, c, b, s: jnp.sign(s) * a * (x - c) ** 2 + b, ((0.02, 0.15), _SYMMETRIC, _SYMMETRIC, (-1.0, 1.0))
+        lambda x, a, c, b, s: jnp.sign(s) * a * (x - c) ** 2 + b,
+        ((0.02, 0.15), _SYMMETRIC, _SYMMETRIC, (-1.0, 1.0)),
     ),
     "tanh": Family(lambda x, a, c, b: a * jnp.tanh(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC)),
     "l1": Family(lambda x, a, c, b: a * jnp.abs(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC)),

@@ -1,146 +1,48 @@
-"""Meta-training of few-shot regression: from a configuration to a trained run."""
+"""Meta-training of few-shot regression in a run folder."""
 
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
-import optax
-from jaxtyping import Array, Float, PRNGKeyArray
 from rich.console import Console
 
-from mmaml.core.inner import InnerLoop, LearnedRates
-from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
-from mmaml.core.meta import MetaTrainer
-from mmaml.core.modulation import Modulator
-from mmaml.core.network import MetaOnly
-from mmaml.core.task import AbstractTaskSource
-from mmaml.nn.mlp import MLP
-from mmaml.nn.recurrent import BiLSTMEncoder
+from mmaml.core.learners import AbstractLearner
+from mmaml.regression.build import make_sources, make_trainer, mean_squared_error
 from mmaml.regression.evaluate import evaluate, validation_numbers
+from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.tasks import mixture
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule, train
 
 
-CONTEXT_SIZE = 20
-"""Length of the baselines' bias transformation."""
-
-
-def mean_squared_error(outputs: Float[Array, "points out"], targets: Float[Array, "points out"]) -> Float[Array, ""]:
-    """Mean over points and outputs."""
-    return jnp.mean((outputs - targets) ** 2)
-
-
-def make_trainer(config: RegressionConfig) -> MetaTrainer:
-    """Everything a run needs, in its initial state."""
-    learner_key, task_key = jr.split(jr.key(config.seed))
-    assert config.meta_iterations is not None
-    learner = make_learner(config, key=learner_key)
-    return MetaTrainer(
-        source=make_source(config),
-        learner=learner,
-        loss=mean_squared_error,
-        optimiser=make_optimiser(config, learner),
-        tasks_per_step=config.tasks_per_mode * len(config.families),
-        key=task_key,
-        task_microbatch=config.task_microbatch,
-    )
-
-
-def make_source(config: RegressionConfig) -> AbstractTaskSource:
-    """Where the tasks come from."""
-    return mixture(config.families, config.shots, config.queries)
-
-
-def make_learner(config: RegressionConfig, *, in_size: int = 1, key: PRNGKeyArray) -> AbstractLearner:
-    """The untrained learner."""
-    network_key, encoder_key, heads_key = jr.split(key, 3)
-    initialise = _INITIALISERS[config.initialisation]
-
-    def network(context: Array | MetaOnly | None, key: PRNGKeyArray) -> MLP:
-        return MLP(in_size, 1, config.hidden, initialise=initialise, context=context, key=key)
-
-    def one_per_mode(key: PRNGKeyArray) -> MLP:
-        prior_key, context_key = jr.split(key)
-        return network(MetaOnly(jr.normal(context_key, (CONTEXT_SIZE,))), prior_key)
-
-    if config.learner == "maml":
-        prior = network(jnp.zeros(CONTEXT_SIZE), network_key)
-        return MAML(prior, make_inner(config, prior, config.inner_steps))
-    if config.learner == "multi-maml":
-        priors = eqx.filter_vmap(one_per_mode)(jr.split(network_key, len(config.families)))
-        return MultiMAML(priors, make_inner(config, one_per_mode(network_key), config.inner_steps))
-    prior = network(None, network_key)
-    encoder = BiLSTMEncoder(in_size, 1, hidden=config.encoder_hidden, sort=config.sort_support, key=encoder_key)
-    blocks = None if config.modulated == "all" else [0]
-    modulator = Modulator(encoder, prior.widths, operator=config.modulation, blocks=blocks, key=heads_key)
-    return MMAML(prior, modulator, make_inner(config, prior, 0 if config.learner == "lstm" else config.inner_steps))
-
-
-def make_inner(config: RegressionConfig, network: MLP, steps: int) -> InnerLoop:
-    """The inner loop for tasks of one network."""
-    rates = config.inner_lr
-    if config.step_sizes != "fixed":
-        rates = LearnedRates(
-            network, rates, steps, per_parameter=config.step_sizes == "per-parameter", adapts=config.adapts
-        )
-    return InnerLoop(
-        rates=rates,
-        steps=steps,
-        first_order=config.first_order,
-        clip_norm=config.inner_clip_norm,
-        clip_value=config.inner_clip_value,
-        adapts=config.adapts,
-        engine=config.engine,
-    )
-
-
-def make_optimiser(config: RegressionConfig, learner: AbstractLearner) -> optax.GradientTransformation:
-    """Adam with its own gradient-norm bound for the modulator and for all the rest."""
-    rate = config.meta_lr
-    if config.meta_schedule == "cosine":
-        rate = optax.cosine_decay_schedule(config.meta_lr, config.meta_iterations)
-
-    def adam() -> optax.GradientTransformation:
-        clip = optax.identity() if config.meta_clip_norm is None else optax.clip_by_global_norm(config.meta_clip_norm)
-        return optax.chain(clip, optax.adam(rate))
-
-    parameters = eqx.filter(learner, eqx.is_inexact_array)
-    groups = jax.tree.map(lambda _: "network", parameters)
-    if isinstance(learner, MMAML):
-        groups = eqx.tree_at(lambda g: g.modulator, groups, replace_fn=lambda m: jax.tree.map(lambda _: "modulator", m))
-    return optax.partition({"network": adam(), "modulator": adam()}, groups)
+VALIDATION_TASKS = 1000
 
 
 def train_run(
-    folder: RunFolder, config: RegressionConfig, console: Console, track: Callable[[int, dict[str, float]], None]
+    folder: RunFolder,
+    config: RegressionConfig,
+    console: Console,
+    track: Callable[[int, dict[str, float]], None],
 ) -> AbstractLearner:
     """Train, or go on training, the run in `folder`; see `mmaml.runs.training.train`."""
-    trainer = make_trainer(config)
-    validation_key = jr.fold_in(jr.key(config.seed), 1)
-    tasks = trainer.source.sample(validation_key, min(1000, config.evaluation_tasks))
+    trainer, sources = make_trainer(config), make_sources(config)
+    key = jr.fold_in(jr.key(config.seed), 1)
+    tasks = jax.jit(sources.held_out.sample, static_argnums=1)(key, min(VALIDATION_TASKS, config.final_tasks))
 
     def validate(learner: AbstractLearner) -> dict[str, float]:
         return validation_numbers(evaluate(learner, tasks, mean_squared_error))
 
-    save_every = max(min(1000, config.meta_iterations // 10), 1)
-    return train(
+    save_every = max(min(1000, config.iterations // 10), 1)
+    schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
+    learner = train(
         folder,
         trainer,
-        Schedule(config.meta_iterations, save_every, dispatch=min(50, save_every)),
+        schedule,
         validate,
-        title=f"{folder.path.name}",
+        title=folder.path.name,
         score="query_loss",
         console=console,
         track=track,
     )
-
-
-def _small(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "out in"]:
-    return 0.01 * jr.normal(key, shape)
-
-
-_INITIALISERS = {"small": _small, "he": jax.nn.initializers.he_normal(in_axis=1, out_axis=0)}
+    RegressionModel(config, learner, sources.scaler, sources.train.modes).save(folder.model_path)
+    return learner

@@ -4,16 +4,19 @@
 class UserError(Exception):
     """The user can mend it: a bad option, a missing or broken file. Exit code 2."""
 
+    title = "Error:"
     exit_code = 2
 
 
 class RunFailed(Exception):
     """The run itself failed, through no fault of the command line. Exit code 1."""
 
+    title = "Failed:"
     exit_code = 1
 
 
 class Interrupted(Exception):
     """The user stopped a run; everything is saved. Exit code 130, as shells have it."""
 
+    title = "Stopped:"
     exit_code = 130

@@ -4,6 +4,7 @@
 <run>/  config.json    what was asked for, and everything needed to repeat it
         metrics.jsonl  one object a line: step, seconds, named numbers
         checkpoints/   the last few training states and the best
+        model.safetensors  the trained model, ready for use
         result.json    the final evaluation
         figures/       report.html
 ```
@@ -93,6 +94,11 @@ class RunFolder:
     def result_path(self) -> Path:
         """The final evaluation."""
         return self.path / "result.json"
+
+    @property
+    def model_path(self) -> Path:
+        """The trained model, ready for use."""
+        return self.path / "model.safetensors"
 
     @property
     def figures_path(self) -> Path:

@@ -81,7 +81,9 @@ def train(
                 checkpoints.save(step, state, math.inf)
             if stopped() and step < schedule.iterations:
                 checkpoints.close()
-                raise Interrupted(f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`.")
+                raise Interrupted(
+                    f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`."
+                )
     checkpoints.close()
     return trainer.learner_at(state)
 
@@ -119,7 +121,7 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
     def remember(number: int, frame: object) -> None:
         nonlocal received
         received = True
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
         previous = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,0 +1,221 @@
+"""The command line: parse, call, print."""
+
+import json as json_format
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+from mmaml.regression.presets import PRESETS, RegressionConfig
+from mmaml.runs import trackers
+from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.environment import prepare_jax
+from mmaml.runs.errors import Interrupted, RunFailed, UserError
+from mmaml.runs.folder import RunFolder
+
+
+app = tyro.extras.SubcommandApp()
+
+Run = tyro.conf.Positional[Path]
+Runs = tyro.conf.Positional[tuple[Path, ...]]
+# A preset is a subcommand whose options are the fields of its configuration.
+Preset = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False, sort_subcommands=False)
+
+
+@app.command
+def train(
+    config: Preset,  # pyright: ignore[reportInvalidTypeForm]
+    out: Path | None = None,
+    overwrite: bool = False,
+    tensorboard: bool = False,
+    json: bool = False,
+) -> None:
+    """Meta-train a learner, evaluate it and write its report.
+
+    Args:
+        config: The published setting to start from.
+        out: Folder of the run; default: runs/<preset>-<learner>-<budget>.
+        overwrite: Replace the run that is there.
+        tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
+        json: Print the result as JSON, progress on standard error.
+    """
+    config.check()
+    path = out or Path("runs") / f"{config.preset}-{config.learner}-{config.budget}"
+    folder = RunFolder.create(path, "regression", to_dict(config), overwrite=overwrite)
+    _train_evaluate_report(folder, config, tensorboard, json)
+
+
+@app.command
+def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
+    """Go on with a run that was interrupted, as if it had not been.
+
+    Args:
+        run: Folder of the run.
+        tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
+        json: Print the result as JSON, progress on standard error.
+    """
+    folder = RunFolder.open(run)
+    _train_evaluate_report(folder, _config_of(folder), tensorboard, json)
+
+
+@app.command
+def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json: bool = False) -> None:
+    """Evaluate a run on fresh tasks, the same for every learner, and write its result.json.
+
+    Args:
+        run: Folder of the run.
+        tasks: Number of tasks; default: that of the run's budget.
+        steps: Gradient steps on each; default: as in meta-training.
+        json: Print the result as JSON.
+    """
+    from mmaml.regression.evaluate import evaluate_run
+
+    folder = RunFolder.open(run)
+    with _console(json).status("evaluating"):
+        result = evaluate_run(folder, _config_of(folder), tasks=tasks, steps=steps)
+    _show_results([folder], result if json else None)
+
+
+@app.command
+def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
+    """Write one HTML page about one run or several beside each other.
+
+    Args:
+        runs: Folders of the runs.
+        out: The page; default: report.html in the first run's folder.
+        json: Print the page's path as JSON.
+    """
+    from mmaml.report.html import write_report
+
+    folders = [RunFolder.open(run) for run in runs]
+    page = out or folders[0].report_path
+    write_report(folders, page)
+    if json:
+        print(json_format.dumps({"report": str(page)}))
+        return
+    _show_results(folders, None)
+    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command
+def adapt(
+    run: Run,
+    support: Path,
+    query: Path,
+    out: Path | None = None,
+    steps: int | None = None,
+    mode: str | None = None,
+) -> None:
+    """Learn a new task from a few labelled points and predict others.
+
+    Args:
+        run: Folder of a run, or a file made by `mmaml export`.
+        support: CSV file with the labelled points, columns x (or x1, x2, …) and y.
+        query: CSV file with the points to predict, columns x (or x1, x2, …).
+        out: CSV file for the predictions; default: standard output.
+        steps: Gradient steps; default: as in meta-training.
+        mode: The task's mode; only Multi-MAML needs it.
+    """
+    from mmaml.hub import load
+    from mmaml.regression.tables import read_table, write_predictions
+
+    model = load(run)
+    few, where = read_table(support), read_table(query, with_targets=False)
+    try:
+        predictions = model.adapt(few.x, few.y, steps=steps, mode=mode).predict(where.x)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    write_predictions(where, predictions, out)
+
+
+@app.command
+def export(run: Run, file: tyro.conf.Positional[Path]) -> None:
+    """Write the trained model to one safetensors file, for `mmaml adapt` and `mmaml.load`.
+
+    Args:
+        run: Folder of the run.
+        file: The file to write.
+    """
+    from mmaml.hub import load
+
+    load(run).save(file)
+    Console().print(f"Model: {file}", soft_wrap=True, highlight=False)
+
+
+@app.command
+def presets(json: bool = False) -> None:
+    """List the published settings that `train` knows.
+
+    Args:
+        json: Print them as JSON, with all their options.
+    """
+    if json:
+        print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
+        return
+    for name, config in PRESETS.items():
+        Console().print(f"[bold]{name}[/]  few-shot regression over {', '.join(config.families)}", highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit code: 0, 1 for a failed run, 2 for the user's mistake, 130 if interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    style = (
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.OmitSubcommandPrefixes,
+        tyro.conf.CascadeSubcommandArgs,
+        tyro.conf.FlagCreatePairsOff,
+    )
+    try:
+        app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", config=style)
+    except (UserError, RunFailed, Interrupted) as error:
+        if debug:
+            traceback.print_exc()
+        Console(stderr=True).print(f"[bold red]{error.title}[/] {error}", highlight=False, soft_wrap=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Interrupted.exit_code
+    return 0
+
+
+def _console(json: bool) -> Console:
+    return Console(stderr=json)
+
+
+def _config_of(folder: RunFolder) -> RegressionConfig:
+    stored = folder.read_config()
+    if stored["domain"] != "regression":
+        raise UserError(f"{folder.path} is a run of the domain {stored['domain']!r}; this version knows: regression.")
+    return from_dict(RegressionConfig, stored["config"])
+
+
+def _train_evaluate_report(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
+    prepare_jax()
+    from mmaml.regression.evaluate import evaluate_run
+    from mmaml.regression.figures import write_figures
+    from mmaml.regression.train import train_run
+    from mmaml.report.html import write_report
+
+    console = _console(json)
+    tracker = trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker()
+    with folder.locked(), tracker as track:
+        learner = train_run(folder, config, console, track)
+        with console.status("evaluating"):
+            result = evaluate_run(folder, config)
+        with console.status("drawing"):
+            write_figures(folder, learner, config)
+            write_report([folder], folder.report_path)
+    _show_results([folder], result if json else None)
+    console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
+
+
+def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> None:
+    from mmaml.report.tables import results_table
+
+    if result is not None:
+        print(json_format.dumps(result))
+    else:
+        Console().print(results_table(folders))

@@ -1,0 +1,163 @@
+"""A trained learner in use: adapt it to a few points of a new task, then predict."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
+
+from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.network import TaskModel
+from mmaml.core.task import Samples
+from mmaml.regression.build import make_learner, mean_squared_error
+from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.tables import Scaler
+from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.errors import UserError
+
+
+class AdaptedRegressor:
+    """The model of one task. `predict` as in scikit-learn.
+
+    `embedding` is the task embedding υ, `None` for learners that do not modulate.
+    """
+
+    def __init__(self, task_model: TaskModel, scaler: Scaler):
+        self._task_model = task_model
+        self._scaler = scaler
+        self.embedding = None if task_model.embedding is None else np.asarray(task_model.embedding)
+
+    def predict(self, x: ArrayLike) -> Float[np.ndarray, " points"]:
+        """Predictions at `x`, of the shape `(points, in)`, or `(points,)` for one input."""
+        inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
+        return self._scaler.unscale_y(np.asarray(_outputs(self._task_model, jnp.asarray(inputs))))
+
+
+class RegressionModel:
+    """A meta-trained learner with everything it takes to use it."""
+
+    def __init__(self, config: RegressionConfig, learner: AbstractLearner, scaler: Scaler, modes: tuple[str, ...]):
+        self.config = config
+        self.learner = learner
+        self.scaler = scaler
+        self.modes = modes
+
+    def adapt(
+        self, x: ArrayLike, y: ArrayLike, *, steps: int | None = None, mode: str | None = None
+    ) -> AdaptedRegressor:
+        """Learn a new task from a few points: `x` `(points, in)` or `(points,)`, `y` `(points,)`.
+
+        `steps` gradient steps are taken (default: as in meta-training). Multi-MAML must be told the `mode`.
+        Raises `ValueError` for shapes or values that do not fit.
+        """
+        inputs = _inputs(x, len(self.scaler.x_mean))
+        targets = np.asarray(y, float).reshape(-1)
+        if len(inputs) != len(targets) or len(inputs) == 0:
+            raise ValueError(f"x has {len(inputs)} points and y {len(targets)}; both must have the same, at least one.")
+        if not np.isfinite(targets).all():
+            raise ValueError("y must be finite numbers.")
+        if isinstance(self.learner, MultiMAML) and mode not in self.modes:
+            raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got {mode!r}.")
+        index = self.modes.index(mode) if mode in self.modes else 0
+        support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
+        return AdaptedRegressor(_adapt(self.learner, support, jnp.asarray(index), steps), self.scaler)
+
+    def save(self, path: Path) -> None:
+        """Write the model to one safetensors file; everything but the arrays is JSON in its header."""
+        from safetensors.numpy import save
+
+        from mmaml.runs.files import write_atomically
+
+        header = {
+            "format": "mmaml-model",
+            "format_version": str(FORMAT_VERSION),
+            "domain": "regression",
+            "config": json.dumps(to_dict(self.config)),
+            "modes": json.dumps(self.modes),
+        }
+        write_atomically(path, save(_tensors(self.learner) | _scaler_tensors(self.scaler), header))
+
+    @classmethod
+    def load(cls, path: Path) -> "RegressionModel":
+        """Read a model written by `save`. Raises `UserError` if the file is missing, damaged or something else."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "np") as file:
+                header: dict[str, str] = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
+        if header.get("format") != "mmaml-model" or header.get("domain") != "regression":
+            raise UserError(f"{path} is not a regression model of mmaml; `mmaml export RUN FILE` makes one.")
+        if header["format_version"] != str(FORMAT_VERSION):
+            raise UserError(
+                f"{path} has format version {header['format_version']}, this mmaml reads {FORMAT_VERSION}; update it."
+            )
+        config = from_dict(RegressionConfig, json.loads(header["config"]))
+        modes = tuple(json.loads(header["modes"]))
+        scaler = Scaler(
+            tensors["scaler.x_mean"],
+            tensors["scaler.x_std"],
+            float(tensors["scaler.y_mean"]),
+            float(tensors["scaler.y_std"]),
+        )
+        make = eqx.Partial(make_learner, config, in_size=len(scaler.x_mean), modes=len(modes))
+        like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
+        return cls(config, _fill(like, tensors, path), scaler, modes)
+
+
+FORMAT_VERSION = 1
+
+
+def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
+    inputs = np.asarray(x, float)
+    inputs = inputs[:, None] if inputs.ndim == 1 else inputs
+    if inputs.ndim != 2 or inputs.shape[1] != in_size:
+        raise ValueError(f"x has the shape {np.shape(x)}; it must be (points, {in_size}).")
+    if not np.isfinite(inputs).all():
+        raise ValueError("x must be finite numbers.")
+    return inputs
+
+
+@eqx.filter_jit
+def _adapt(learner: AbstractLearner, support: Samples, mode: Int[Array, ""], steps: int | None) -> TaskModel:
+    *_, model = learner.adapt(support, mode, mean_squared_error, steps=steps)
+    return model
+
+
+@eqx.filter_jit
+def _outputs(model: TaskModel, inputs: Float[Array, "points in"]) -> Float[Array, "points 1"]:
+    return model(inputs)
+
+
+def _tensors(learner: AbstractLearner) -> dict[str, np.ndarray]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(learner, eqx.is_array))
+    return {"learner" + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _scaler_tensors(scaler: Scaler) -> dict[str, np.ndarray]:
+    return {
+        "scaler.x_mean": scaler.x_mean,
+        "scaler.x_std": scaler.x_std,
+        "scaler.y_mean": np.array(scaler.y_mean),
+        "scaler.y_std": np.array(scaler.y_std),
+    }
+
+
+def _fill(like: Any, tensors: dict[str, np.ndarray], path: Path) -> Any:
+    def leaf(key: Any, expected: Any) -> Any:
+        if not isinstance(expected, jax.ShapeDtypeStruct):
+            return expected
+        name = "learner" + jax.tree_util.keystr(key)
+        if name not in tensors or tensors[name].shape != expected.shape:
+            raise UserError(f"{path} does not hold {name} with the shape {expected.shape}: the file is damaged.")
+        return jnp.asarray(tensors[name])
+
+    return jax.tree_util.tree_map_with_path(leaf, like)

@@ -1,0 +1,86 @@
+"""What a report knows of a run: the content of its folder."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmaml.runs.files import read_json
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as read from disk: its `label` in the report, config.json, metrics.jsonl and result.json, if any."""
+
+    label: str
+    folder: RunFolder
+    config: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    result: dict[str, Any] | None
+
+
+def read_runs(folders: Sequence[RunFolder]) -> list[Run]:
+    """Read several runs; labels are folder names, or whole paths where two folders have the same name.
+
+    Raises `UserError` if a file is missing or broken. Only result.json may be missing: the run is unfinished.
+    """
+    names = [folder.path.resolve().name for folder in folders]
+    return [
+        Run(
+            label=name if names.count(name) == 1 else str(folder.path),
+            folder=folder,
+            config=folder.read_config(),
+            metrics=read_metrics(folder.metrics_path),
+            result=read_json(folder.result_path) if folder.result_path.is_file() else None,
+        )
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs that can be compared with each other: those of one preset, under its name."""
+    settings: dict[str, list[Run]] = {}
+    for run in runs:
+        settings.setdefault(run.config["config"].get("preset", run.config["domain"]), []).append(run)
+    return settings
+
+
+def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:
+    """Place among the runs, label and result of those that have a result."""
+    return [(i, run.label, run.result) for i, run in enumerate(runs) if run.result is not None]
+
+
+def references(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What the results are compared with: each `reference` once, though every run of a setting has it."""
+    found = [result["reference"] for _, _, result in finished(runs) if "reference" in result]
+    return list({reference["name"]: reference for reference in found}.values())
+
+
+def before_and_after(result: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The stages before any gradient step (modulated, if the learner modulates) and after the last one.
+
+    Either is `None` if there is no such stage: a learner that takes no gradient step has none after them.
+    """
+    before = next((s for s in result["stages"] if s["steps"] == 0 and s.get("modulated", True)), None)
+    after = final(result)
+    return before, after if after["steps"] > 0 else None
+
+
+def final(result: dict[str, Any]) -> dict[str, Any]:
+    """The last stage: what the learner achieves."""
+    return result["stages"][-1]
+
+
+def mode_names(runs: Sequence[Run]) -> list[str]:
+    """Names of all kinds of task, in the order in which the results have them."""
+    return list(dict.fromkeys(name for _, _, result in finished(runs) for name in final(result)["per_mode"]))
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: `48 s`, `12 min`, `1 h 05 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,191 @@
+"""Tables of results. One structure, shown in a terminal, in Markdown or in HTML (`template.html`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mmaml.report.read import (
+    Run,
+    before_and_after,
+    by_setting,
+    duration,
+    final,
+    finished,
+    mode_names,
+    read_runs,
+    references,
+)
+from mmaml.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with half the width of its 95 % confidence interval; `best` if no other run's mean is better."""
+
+    mean: float
+    ci95: float
+    best: bool = False
+    signed: bool = False
+
+    def __str__(self) -> str:
+        digits = 3 if abs(self.mean) < 100 else 1
+        return f"{self.mean:{'+' if self.signed else ''}.{digits}f} ± {self.ci95:.{digits}f}"
+
+
+Cell = Estimate | str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a run, or a `reference` to compare runs with. `series` numbers the runs, for their colours."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    series: int | None = None
+
+    @property
+    def reference(self) -> bool:
+        """Whether this is a limit or a baseline, not a run."""
+        return self.series is None
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns` are the headings after that of the names; every row has as many cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def results_table(runs: Sequence[Run]) -> Table:
+    """What every run of a setting achieved before and after its gradient steps; references last.
+
+    There is a column for the difference to the reference, paired task by task, if a run has it.
+    """
+    limits = references(runs)
+    paired = any("excess" in result for _, _, result in finished(runs))
+    difference = [f"difference to {limits[0]['name'] if limits else 'the reference'}"] * paired
+    rows = []
+    for i, run in enumerate(runs):
+        if (result := run.result) is None:
+            cells = ("–", "not finished", "not finished", *("–" for _ in difference))
+        else:
+            learner = " · ".join(filter(None, (result["learner"], result["modulation"])))
+            excess = [_estimate(result.get("excess"), signed=True)] * paired
+            cells = (learner, *map(_estimate, before_and_after(result)), *excess)
+        rows.append(Row(run.label, (*cells, *_effort(run)), i))
+    for limit in limits:
+        rows.append(Row(limit["name"], ("–", "–", _estimate(limit), *("–" for _ in difference), "–", "–", "–")))
+    columns = (
+        "learner",
+        "post-modulation",
+        "post-adaptation",
+        *difference,
+        "meta-iterations",
+        "trained for",
+        "tasks",
+    )
+    return Table(columns, _mark_best(rows, runs))
+
+
+def stages_table(runs: Sequence[Run]) -> Table:
+    """The result after every number of gradient steps."""
+    by_stage = {i: {stage_name(stage): stage for stage in result["stages"]} for i, _, result in finished(runs)}
+    names = list(dict.fromkeys(name for stages in by_stage.values() for name in stages))
+    rows = [Row(label, tuple(_estimate(by_stage[i].get(n)) for n in names), i) for i, label, _ in finished(runs)]
+    return Table(tuple(names), _mark_best(rows, runs))
+
+
+def modes_table(runs: Sequence[Run]) -> Table:
+    """The final result on every kind of task."""
+    names = tuple(mode_names(runs))
+    rows = [Row(label, _per_mode(final(result), names), i) for i, label, result in finished(runs)]
+    rows += [Row(limit["name"], _per_mode(limit, names)) for limit in references(runs)]
+    return Table(names, _mark_best(rows, runs))
+
+
+def results_for_terminal(folders: Sequence[RunFolder]) -> Group:
+    """The results of several runs to print with rich, a table for each setting."""
+    tables = []
+    for setting, runs in by_setting(read_runs(folders)).items():
+        table = to_rich(results_table(runs))
+        table.title = Text(setting)
+        tables.append(table)
+    return Group(*tables)
+
+
+def to_rich(table: Table, heading: str = "run") -> RichTable:
+    """The table for a terminal."""
+    shown = RichTable(box=box.SIMPLE_HEAD)
+    shown.add_column(heading, overflow="fold")
+    for column in table.columns:
+        shown.add_column(column, justify="right")
+    for row in table.rows:
+        cells = [Text(str(cell), style="bold" if _is_best(cell) else "") for cell in row.cells]
+        shown.add_row(Text(row.name), *cells, style="dim" if row.reference else "")
+    return shown
+
+
+def to_markdown(table: Table, heading: str = "run") -> str:
+    """The table in GitHub's Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+    rows = (
+        [
+            f"*{row.name}*" if row.reference else row.name,
+            *(f"**{c}**" if _is_best(c) else str(c) for c in row.cells),
+        ]
+        for row in table.rows
+    )
+    rule = ["---", *["---:"] * len(table.columns)]
+    return line([heading, *table.columns]) + line(rule) + "".join(map(line, rows))
+
+
+def stage_name(stage: dict[str, Any]) -> str:
+    """`unmodulated`, `0 steps`, `1 step`, `2 steps`, …"""
+    if not stage.get("modulated", True):
+        return "unmodulated"
+    return f"{stage['steps']} step" + "s" * (stage["steps"] != 1)
+
+
+def _estimate(stage: dict[str, Any] | None, *, signed: bool = False) -> Cell:
+    return "–" if stage is None else Estimate(stage["mean"], stage["ci95"], signed=signed)
+
+
+def _per_mode(stage: dict[str, Any], names: Sequence[str]) -> tuple[Cell, ...]:
+    return tuple(_estimate(stage["per_mode"].get(name)) for name in names)
+
+
+def _is_best(cell: Cell) -> bool:
+    return isinstance(cell, Estimate) and cell.best
+
+
+def _effort(run: Run) -> tuple[str, str, str]:
+    """Meta-iterations and time spent so far, and tasks of the evaluation."""
+    if run.result is not None:
+        result = run.result
+        return f"{result['meta_iterations']:,}", duration(result["train_seconds"]), f"{result['tasks']:,}"
+    if run.metrics:
+        return f"{run.metrics[-1]['step']:,}", duration(run.metrics[-1]["seconds"]), "–"
+    return "0", "–", "–"
+
+
+def _mark_best(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[Row, ...]:
+    """Mark the best mean of every column, if two runs or more compete."""
+    best_of = min if all(result["lower_is_better"] for _, _, result in finished(runs)) else max
+    columns = zip(*(row.cells for row in rows if not row.reference), strict=True)
+    means = [[c.mean for c in column if isinstance(c, Estimate) and not c.signed] for column in columns]
+    best = [best_of(column) if len(column) > 1 else None for column in means]
+
+    def mark(cell: Cell, best: float | None) -> Cell:
+        marked = isinstance(cell, Estimate) and not cell.signed and cell.mean == best
+        return replace(cell, best=True) if marked else cell
+
+    return tuple(row if row.reference else replace(row, cells=tuple(map(mark, row.cells, best))) for row in rows)

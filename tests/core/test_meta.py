@@ -1,0 +1,76 @@
+"""Meta-training: it learns, does not recompile, and microbatches and devices change nothing."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh
+
+from mmaml import InnerLoop, MetaTrainer
+from tests.core.problems import PlanesAndWaves, learner, mse
+
+
+def trainer(kind="film", tasks=6, **options):
+    inner = InnerLoop(0.05, steps=1)
+    return MetaTrainer(PlanesAndWaves(), learner(kind, inner), mse, optax.adam(1e-2), tasks, jr.key(5), **options)
+
+
+def run(trainer, *counts):
+    state = trainer.initial_state()
+    for count in counts:
+        state, history = trainer.run(state, count, 8)
+    return state, history
+
+
+def parameters(state):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
+
+
+@pytest.mark.parametrize("kind", ["maml", "film"])
+def test_learns_without_recompiling(kind):
+    t = trainer(kind, tasks=16)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
+    )
+    state, first = t.run(t.initial_state(), 8, 8)
+    seen = len(compiled)
+    assert seen > 0
+    for count in (8, 3, *[8] * 30):
+        state, last = t.run(state, count, 8)
+    assert len(compiled) == seen
+    assert int(state.step) == 8 * 32 + 3
+    assert last["loss"].mean() < (0.75 if kind == "maml" else 0.6) * first["loss"].mean()
+
+
+def test_one_dispatch_or_several_give_the_same_bits():
+    whole, parts = run(trainer(), 6), run(trainer(), 1, 3, 2)
+    np.testing.assert_array_equal(parameters(whole[0]), parameters(parts[0]))
+
+
+def test_microbatches_and_devices_change_only_rounding():
+    alone = Mesh(jax.devices()[:1], "tasks")
+    expected = parameters(run(trainer(mesh=alone), 3)[0])
+    for options in ({"mesh": alone, "task_microbatch": 4}, {}, {"task_microbatch": 1}):
+        np.testing.assert_allclose(parameters(run(trainer(**options), 3)[0]), expected, rtol=2e-3, atol=2e-5)
+    assert len(jax.devices()) == 2
+
+
+def test_a_batch_that_does_not_divide_among_devices_weighs_every_task_the_same():
+    alone = Mesh(jax.devices()[:1], "tasks")
+    losses = [run(trainer(tasks=5, **options), 1)[1]["loss"][0] for options in ({"mesh": alone}, {})]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_reported_loss_is_the_mean_query_loss_after_adaptation():
+    t = trainer()
+    _, history = run(t, 1)
+    tasks = t.source.sample(jr.fold_in(t.key, 0), 6)
+
+    def query_loss(task):
+        *_, model = t.learner.adapt(task.support, task.mode, mse)
+        return mse(model(task.query.inputs), task.query.targets)
+
+    np.testing.assert_allclose(history["loss"][0], jnp.mean(jax.vmap(query_loss)(tasks)), rtol=1e-5)
