@@ -15,6 +15,7 @@ The encoder is batched over tasks in each of them. Stand-alone: needs only torch
 """
 
 import argparse
+import copy
 import functools
 import json
 import math
@@ -133,7 +134,7 @@ def loop_backward(model: Model, batch: Batch, steps: int) -> Tensor:
     film = model.modulator(batch.support_x, batch.support_y)
     leaves = [f.requires_grad_() for f in film.detach().unbind()]
     params, tasks = tuple(model.prior), len(leaves)
-    total = torch.zeros(())
+    total = film.new_zeros(())
     for leaf, *task in zip(leaves, *batch, strict=True):
         loss = query_loss(eager_gradient, steps, params, leaf, Batch(*task)) / tasks
         loss.backward()
@@ -210,18 +211,27 @@ def disagreement(model: Model, batch: Batch, steps: int, engine: str) -> dict[st
 
 
 def check(args: argparse.Namespace) -> bool:
-    """Compare the engines at the start and after training; print what was found and whether it is good."""
+    """Compare the engines with `loop` before and after training; print what was found and whether it is good.
+
+    After training the meta-gradient is ill-conditioned: `loop` in float32 may be 1e-3 from itself in float64. So
+    float64 decides there, with a narrower tolerance, and the difference in float32 is only shown.
+    """
     trainer = Trainer(args)
-    engines = sorted({"vmap", args.engine} - {"loop"})
-    found = {}
-    for iteration in (0, 100):
-        losses = [trainer().item() for _ in range(iteration)]
+    good, found = True, []
+    for iterations in (0, 100):
+        losses = [trainer().item() for _ in range(iterations)]
         batch = sample(args.tasks, args.shots)
-        for engine in engines:
-            found[f"{engine}@{iteration}"] = disagreement(trainer.model, batch, args.steps, engine)
+        for dtype, tolerance in ((torch.float32, 1e-4 if iterations == 0 else None), (torch.float64, 1e-8)):
+            model = copy.deepcopy(trainer.model).to(dtype)
+            data = Batch(*(points.to(dtype) for points in batch))
+            for engine in sorted({"vmap", args.engine} - {"loop"}):
+                relative = disagreement(model, data, args.steps, engine)
+                good &= tolerance is None or max(relative.values()) < tolerance
+                setting = {"engine": engine, "iterations": iterations, "dtype": str(dtype), "tolerance": tolerance}
+                found.append(setting | relative)
     first, last = statistics.mean(losses[:10]), statistics.mean(losses[-10:])
-    good = last < first and all(value < 1e-4 for values in found.values() for value in values.values())
-    print(json.dumps({"ok": good, "first_losses": first, "last_losses": last, "relative_difference": found}))
+    good &= last < first
+    print(json.dumps({"ok": good, "first_losses": first, "last_losses": last, "relative": found}, indent=1))
     return good
 
 

@@ -156,7 +156,7 @@ def presets(json: bool = False) -> None:
         print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
         return
     for name, config in PRESETS.items():
-        Console().print(f"[bold]{name}[/]  few-shot regression over {', '.join(config.families)}", highlight=False)
+        Console().print(f"[bold]{name}[/]  few-shot regression over {', '.join(config.families) or 'your own tasks'}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -195,9 +195,7 @@ def _config_of(folder: RunFolder) -> RegressionConfig:
 def _train_evaluate_report(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
     prepare_jax()
     from mmaml.regression.evaluate import evaluate_run
-    from mmaml.regression.figures import write_figures
     from mmaml.regression.train import train_run
-    from mmaml.report.html import write_report
 
     console = _console(json)
     tracker = trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker()
@@ -205,6 +203,9 @@ def _train_evaluate_report(folder: RunFolder, config: RegressionConfig, tensorbo
         learner = train_run(folder, config, console, track)
         with console.status("evaluating"):
             result = evaluate_run(folder, config)
+        from mmaml.regression.figures import write_figures
+        from mmaml.report.html import write_report
+
         with console.status("drawing"):
             write_figures(folder, learner, config)
             write_report([folder], folder.report_path)

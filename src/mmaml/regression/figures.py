@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
@@ -51,8 +52,10 @@ class Examples(NamedTuple):
 def examples_of(sources: Sources) -> Examples:
     """A held-out task of each mode, always the same, with the true functions where they are known."""
     source, key = sources.held_out, jr.key(FIGURE_SEED)
-    if isinstance(source, Mixture) and all(isinstance(part, FunctionTasks) for part in source.sources):
-        return _known_functions(source, sources.scaler, key=key)
+    parts = source.sources if isinstance(source, Mixture) else (source,)
+    functions = [part for part in parts if isinstance(part, FunctionTasks)]
+    if len(functions) == len(parts):
+        return _known_functions(functions, key=key)
     drawn = source.sample(key, 20 * len(source.modes))
     modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
     x = drawn.support.inputs
@@ -61,7 +64,7 @@ def examples_of(sources: Sources) -> Examples:
     return Examples(tuple(source.modes[mode] for mode in modes), tasks, grid, noise_free=False, scaler=sources.scaler)
 
 
-def _known_functions(source: Mixture, scaler: Scaler, *, key: PRNGKeyArray) -> Examples:
+def _known_functions(functions: Sequence[FunctionTasks], *, key: PRNGKeyArray) -> Examples:
     """The families' own definition says what a task's targets would be without noise."""
     grid = jnp.linspace(*X_RANGE, GRID_POINTS)[:, None]
 
@@ -73,10 +76,11 @@ def _known_functions(source: Mixture, scaler: Scaler, *, key: PRNGKeyArray) -> E
         y = family(parameters, x) + NOISE_STD * jr.normal(noise_key, x.shape)
         return Task(Samples(x, y), Samples(grid, family(parameters, grid)), jnp.array(mode))
 
-    keys = jr.split(key, len(source.sources))
-    tasks = [draw(part, mode, k) for mode, (part, k) in enumerate(zip(source.sources, keys, strict=True))]
+    keys = jr.split(key, len(functions))
+    tasks = [draw(part, mode, k) for mode, (part, k) in enumerate(zip(functions, keys, strict=True))]
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
-    return Examples(source.modes, batch, grid, noise_free=True, scaler=scaler)
+    names = tuple(part.family for part in functions)
+    return Examples(names, batch, grid, noise_free=True, scaler=Scaler.identity(1))
 
 
 @matplotlib.rc_context(STYLE)
@@ -171,7 +175,9 @@ def embedding_map(
 
     Beside it stands the neighbour accuracy, which unlike the picture looks at all of the embedding.
     """
-    plane = TSNE(init="pca", random_state=FIGURE_SEED).fit_transform(embeddings)
+    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
+    with threadpool_limits(1):
+        plane = TSNE(init="pca", random_state=FIGURE_SEED).fit_transform(embeddings)
     figure = Figure((6.6, 4.6))
     axes = figure.add_subplot()
     for i, name in enumerate(names):
@@ -198,7 +204,7 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, config: Regressio
         fits = function_fits({config.learner: learner}, examples)
         write_atomically(folder.figures_path / "fits.svg", to_svg(fits))
     if isinstance(learner, MMAML):
-        tasks = sources.held_out.sample(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        tasks = jax.jit(sources.held_out.sample, static_argnums=1)(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
         points, modes = embeddings(learner, tasks), np.asarray(tasks.mode)
         picture = embedding_map(points, modes, sources.held_out.modes)
         write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))

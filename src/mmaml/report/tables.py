@@ -185,7 +185,8 @@ def _mark_best(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[Row, ...]:
     best = [best_of(column) if len(column) > 1 else None for column in means]
 
     def mark(cell: Cell, best: float | None) -> Cell:
-        marked = isinstance(cell, Estimate) and not cell.signed and cell.mean == best
-        return replace(cell, best=True) if marked else cell
+        if isinstance(cell, Estimate) and not cell.signed and cell.mean == best:
+            return replace(cell, best=True)
+        return cell
 
     return tuple(row if row.reference else replace(row, cells=tuple(map(mark, row.cells, best))) for row in rows)
