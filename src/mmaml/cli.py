@@ -4,12 +4,12 @@ import json as json_format
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 from rich.console import Console
 
-from mmaml.regression.presets import PRESETS, RegressionConfig
+from mmaml.regression.presets import PRESETS, Budget, RegressionConfig
 from mmaml.runs import trackers
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.environment import prepare_jax
@@ -45,7 +45,7 @@ def train(
     config.check()
     path = out or Path("runs") / f"{config.preset}-{config.learner}-{config.budget}"
     folder = RunFolder.create(path, "regression", to_dict(config), overwrite=overwrite)
-    _train_evaluate_report(folder, config, tensorboard, json)
+    _complete(folder, config, tensorboard, json)
 
 
 @app.command
@@ -58,7 +58,7 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
         json: Print the result as JSON, progress on standard error.
     """
     folder = RunFolder.open(run)
-    _train_evaluate_report(folder, _config_of(folder), tensorboard, json)
+    _complete(folder, _config_of(folder), tensorboard, json)
 
 
 @app.command
@@ -74,6 +74,7 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
     from mmaml.regression.evaluate import evaluate_run
 
     folder = RunFolder.open(run)
+    prepare_jax()
     with _console(json).status("evaluating"):
         result = evaluate_run(folder, _config_of(folder), tasks=tasks, steps=steps)
     _show_results([folder], result if json else None)
@@ -98,6 +99,39 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
         return
     _show_results(folders, None)
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command
+def reproduce(
+    table: tyro.conf.Positional[Literal["table1"]],
+    budget: Budget = "cpu",
+    out: Path = Path("results"),
+    settings: tuple[str, ...] = ("2 modes", "3 modes", "5 modes"),
+    methods: tuple[str, ...] = ("maml", "multi-maml", "lstm", "mmaml-softmax", "mmaml-sigmoid", "mmaml-film"),
+    seeds: tuple[int, ...] = (0,),
+    json: bool = False,
+) -> None:
+    """Fill a table of the paper from our own runs. Interrupted, the same command goes on where it stopped.
+
+    Args:
+        table: The table: table1 is few-shot regression.
+        budget: How much to spend on each run.
+        out: Folder for the table and its runs.
+        settings: Columns to fill.
+        methods: Rows to fill.
+        seeds: Runs of each cell.
+        json: Print the table's cells as JSON, progress on standard error.
+    """
+    prepare_jax()
+    from mmaml.regression.reproduce import reproduce_table1
+
+    cells = reproduce_table1(
+        out, budget=budget, settings=settings, methods=methods, seeds=seeds, console=_console(json)
+    )
+    if json:
+        print(json_format.dumps(cells))
+    else:
+        Console().print((out / f"{table}.md").read_text(), markup=False, highlight=False)
 
 
 @app.command
@@ -192,31 +226,21 @@ def _config_of(folder: RunFolder) -> RegressionConfig:
     return from_dict(RegressionConfig, stored["config"])
 
 
-def _train_evaluate_report(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
+def _complete(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
     prepare_jax()
-    from mmaml.regression.evaluate import evaluate_run
-    from mmaml.regression.train import train_run
+    from mmaml.regression.run import complete_run
 
     console = _console(json)
-    tracker = trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker()
-    with folder.locked(), tracker as track:
-        learner = train_run(folder, config, console, track)
-        with console.status("evaluating"):
-            result = evaluate_run(folder, config)
-        from mmaml.regression.figures import write_figures
-        from mmaml.report.html import write_report
-
-        with console.status("drawing"):
-            write_figures(folder, learner, config)
-            write_report([folder], folder.report_path)
+    with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
+        result = complete_run(folder, config, console, track)
     _show_results([folder], result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
 
 
 def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> None:
-    from mmaml.report.tables import results_table
+    from mmaml.report.tables import results_for_terminal
 
     if result is not None:
         print(json_format.dumps(result))
     else:
-        Console().print(results_table(folders))
+        Console().print(results_for_terminal(folders))

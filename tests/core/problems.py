@@ -28,7 +28,9 @@ def network(key, sizes=(2, 8, 8, 1), context=None):
     net_key, bias_key = jr.split(key)
     net = MLP(sizes[0], sizes[-1], sizes[1:-1], initialise=initialise, context=context, key=net_key)
     layers = (*net.hidden, net.head)
-    biases = [0.1 * jr.normal(k, (layer.out_features,)) for layer, k in zip(layers, jr.split(bias_key, 9), strict=False)]
+    biases = [
+        0.1 * jr.normal(k, (layer.out_features,)) for layer, k in zip(layers, jr.split(bias_key, 9), strict=False)
+    ]
     return eqx.tree_at(lambda n: [layer.bias for layer in (*n.hidden, n.head)], net, biases)
 
 

@@ -57,7 +57,9 @@ class TestEveryLearner:
 
     def test_order_of_support_points_does_not_matter(self, kind):
         shuffled = jax.tree.map(lambda a: a[::-1], TASK.support)
-        outputs = [list(learner(kind).adapt(s, TASK.mode, mse))[-1](TASK.query.inputs) for s in (TASK.support, shuffled)]
+        outputs = [
+            list(learner(kind).adapt(s, TASK.mode, mse))[-1](TASK.query.inputs) for s in (TASK.support, shuffled)
+        ]
         np.testing.assert_allclose(*outputs, rtol=1e-3, atol=1e-4)
 
 

@@ -107,7 +107,7 @@ def function_fits(learners: dict[str, AbstractLearner], examples: Examples) -> F
         panel.plot(*support, "o", color=INK, markersize=4.5, label="support points")
         # A bad prediction may leave the panel; it must not squeeze what it is compared with.
         known = np.concatenate([query[1], support[1]])
-        margin = 0.3 * max(np.ptp(known), examples.scaler.y_std)
+        margin = max(0.3 * np.ptp(known), examples.scaler.y_std)
         panel.set_ylim(known.min() - margin, known.max() + margin)
         if row == 0:
             panel.set_title(examples.names[column])
@@ -178,13 +178,14 @@ def embedding_map(
     # Threads that wait for one another are many times slower than one thread on a machine that is busy.
     with threadpool_limits(1):
         plane = TSNE(init="pca", random_state=FIGURE_SEED).fit_transform(embeddings)
-    figure = Figure((6.6, 4.6))
+    figure = Figure((6.6, 4.0))
     axes = figure.add_subplot()
     for i, name in enumerate(names):
         x, y = plane[modes == i].T
         # The markers differ too, for readers and printers who cannot tell the colours.
         axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.65, markeredgewidth=0, label=name)
-    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
     axes.spines[:].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
     accuracy = neighbour_accuracy(embeddings, modes)

@@ -12,7 +12,7 @@ from mmaml.runs.config import require
 LearnerName = Literal["mmaml", "maml", "multi-maml", "lstm"]
 Budget = Literal["smoke", "demo", "cpu", "paper"]
 
-ITERATIONS: dict[Budget, int] = {"smoke": 20, "demo": 3_000, "cpu": 24_000, "paper": 70_000}
+ITERATIONS: dict[Budget, int] = {"smoke": 20, "demo": 3_000, "cpu": 15_000, "paper": 70_000}
 EVALUATION_TASKS: dict[Budget, int] = {"smoke": 100, "demo": 10_000, "cpu": 10_000, "paper": 10_000}
 
 

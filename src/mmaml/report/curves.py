@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mmaml.report.drawing import INK, STYLE, colour, line_style, plain_log_scale
-from mmaml.report.read import Run, final, finished, mode_names, references
+from mmaml.report.read import Run, final, finished, metric_name, mode_names, references
 
 
 _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
@@ -113,4 +113,4 @@ def _of_modes(stage: dict, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray
 
 def _metric(runs: Sequence[Run]) -> str:
     *_, result = finished(runs)[0]
-    return f"{result['metric']} ({'lower' if result['lower_is_better'] else 'higher'} is better)"
+    return f"{metric_name(result)} ({'lower' if result['lower_is_better'] else 'higher'} is better)"

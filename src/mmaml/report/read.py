@@ -10,6 +10,9 @@ from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 
 
+_METRICS = {"mse": "mean squared error"}
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as read from disk: its `label` in the report, config.json, metrics.jsonl and result.json, if any."""
@@ -71,6 +74,12 @@ def before_and_after(result: dict[str, Any]) -> tuple[dict[str, Any] | None, dic
 def final(result: dict[str, Any]) -> dict[str, Any]:
     """The last stage: what the learner achieves."""
     return result["stages"][-1]
+
+
+def metric_name(result: dict[str, Any]) -> str:
+    """What a result measures, in words where its name is an abbreviation."""
+    name: str = result["metric"]
+    return _METRICS.get(name, name)
 
 
 def mode_names(runs: Sequence[Run]) -> list[str]:

@@ -69,7 +69,7 @@ def results_table(runs: Sequence[Run]) -> Table:
     """
     limits = references(runs)
     paired = any("excess" in result for _, _, result in finished(runs))
-    difference = [f"difference to {limits[0]['name'] if limits else 'the reference'}"] * paired
+    difference = [f"vs {limits[0]['name'] if limits else 'reference'}"] * paired
     rows = []
     for i, run in enumerate(runs):
         if (result := run.result) is None:
@@ -121,7 +121,7 @@ def results_for_terminal(folders: Sequence[RunFolder]) -> Group:
 
 def to_rich(table: Table, heading: str = "run") -> RichTable:
     """The table for a terminal."""
-    shown = RichTable(box=box.SIMPLE_HEAD)
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column(heading, overflow="fold")
     for column in table.columns:
         shown.add_column(column, justify="right")

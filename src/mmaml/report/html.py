@@ -1,0 +1,184 @@
+"""One self-contained HTML page about one run or several: no scripts, no fonts or pictures from elsewhere."""
+
+import base64
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from mmaml.report.curves import adaptation_curves, learning_curves, mode_bars
+from mmaml.report.drawing import COLOURS, dashes, inline_svg
+from mmaml.report.read import Run, before_and_after, by_setting, duration, finished, metric_name, read_runs, references
+from mmaml.report.tables import Estimate, Table, modes_table, results_table, stages_table
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import read_json, write_atomically
+from mmaml.runs.folder import RunFolder
+
+
+CAPTIONS = {
+    "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
+    "embedding": "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a "
+    "task, and tasks that look alike to the learner lie close together.",
+}
+"""What the pictures in a run's `figures/` show, by file name; others are captioned with their name."""
+
+REFERENCES = {
+    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better"
+}
+"""What the references of results are, by name."""
+
+_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart drawn for the page."""
+
+    title: str
+    caption: str
+    svg: Markup
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture found in a run's folder. As the source of an `<img>`, it cannot run scripts in the page."""
+
+    data_uri: str
+    caption: str
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that can be compared, and all that is shown of them together."""
+
+    name: str
+    runs: list[Run]
+    results: Table
+    notes: list[str]
+    charts: list[Chart]
+    numbers: dict[str, Table]
+
+
+def write_report(folders: Sequence[RunFolder], path: Path) -> None:
+    """Write the page about the runs in `folders` to `path`; runs may be unfinished and of different settings.
+
+    Raises `UserError` if there is no run, a file of one is broken, or the page cannot be written.
+    """
+    if not folders:
+        raise UserError("a report needs at least one run.")
+    runs = read_runs(folders)
+    template = importlib.resources.files("mmaml.report").joinpath("template.html").read_text()
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.from_string(template).render(
+        title=runs[0].label if len(runs) == 1 else f"{len(runs)} runs compared",
+        runs=runs,
+        settings=[_setting(name, members) for name, members in by_setting(runs).items()],
+        highlights=_highlights(runs[0]) if len(runs) == 1 else [],
+        pictures={run.label: pictures for run in runs if (pictures := _pictures(run.folder.figures_path))},
+        colours=COLOURS,
+        dashes=dashes,
+        details=_details,
+        plain=_plain,
+    )
+    write_atomically(path, page)
+
+
+def _setting(name: str, runs: list[Run]) -> Setting:
+    limit = "".join(f" Dashed: {reference['name']}." for reference in references(runs))
+    drawn = [
+        (learning_curves(runs), "Learning", "Loss on validation tasks, after adaptation, while meta-training.", True),
+        (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task.", False),
+        (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task.", False),
+    ]
+    charts = [Chart(title, caption + limit, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
+    numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
+    return Setting(
+        name, runs, results_table(runs), _notes(runs), charts, {k: table for k, table in numbers.items() if table.rows}
+    )
+
+
+def _notes(runs: list[Run]) -> list[str]:
+    """How to read the table of results."""
+    if not (results := [result for *_, result in finished(runs)]):
+        return []
+    better = "lower" if results[0]["lower_is_better"] else "higher"
+    notes = [
+        f"Numbers are {metric_name(results[0])}, {better} is better: before any gradient step, and after the last."
+    ]
+    known = [reference["name"] for reference in references(runs) if reference["name"] in REFERENCES]
+    return notes + [f"The row {name} {REFERENCES[name]}." for name in known]
+
+
+def _inline(figure: Figure) -> Markup:
+    # Matplotlib has escaped the text in it; everything else on the page is escaped by jinja.
+    return Markup(inline_svg(figure))
+
+
+def _highlights(run: Run) -> list[tuple[str, str]]:
+    """The few numbers to see first, with what they are."""
+    if (result := run.result) is None:
+        return []
+    before, after = before_and_after(result)
+    metric = metric_name(result)
+    shown = [] if after is None else [(f"{metric} after {after['steps']} gradient steps", _number(after))]
+    shown += [] if before is None else [(f"{metric} before any gradient step", _number(before))]
+    shown += [(f"{metric}, {reference['name']}", _number(reference)) for reference in references([run])]
+    shown.append((f"{result['meta_iterations']:,} meta-iterations", duration(result["train_seconds"])))
+    return shown
+
+
+def _number(stage: dict[str, Any]) -> str:
+    return str(Estimate(stage["mean"], stage["ci95"]))
+
+
+def _pictures(folder: Path) -> list[Picture]:
+    """The SVG and PNG files of a folder, those with a caption first."""
+    order = list(CAPTIONS)
+    paths = [path for path in folder.glob("*") if path.suffix in _MEDIA_TYPES]
+    paths.sort(key=lambda path: (order.index(path.stem) if path.stem in CAPTIONS else len(order), path.name))
+    return [
+        Picture(
+            f"data:{_MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
+            CAPTIONS.get(path.stem, path.stem),
+            _note(path.with_suffix(".json")),
+        )
+        for path in paths
+    ]
+
+
+def _note(path: Path) -> str | None:
+    """What is known in numbers about the picture beside which `path` lies."""
+    numbers = read_json(path) if path.is_file() else {}
+    if "neighbour_accuracy" not in numbers:
+        return None
+    return (
+        f"Neighbour accuracy {numbers['neighbour_accuracy']:.1%}: so often the {numbers['k']} nearest of "
+        f"{numbers['tasks']:,} tasks, in the full embedding, tell what kind a task is."
+    )
+
+
+def _details(run: Run) -> dict[str, dict[str, Any]]:
+    """Everything needed to repeat a run, in groups."""
+    stored = run.config
+    origin = {key: stored.get(key) for key in ("command", "commit", "machine")}
+    return {
+        "Origin": {"folder": str(run.folder.path), **origin},
+        "Configuration": stored["config"],
+        "Versions": stored.get("versions", {}),
+    }
+
+
+def _plain(value: Any) -> str:
+    """A configuration value as a person would write it."""
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))

@@ -1,0 +1,52 @@
+"""Files that are whole or not there."""
+
+import json
+
+import pytest
+
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import read_json, write_atomically, write_json
+from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    write_json(path, {"mean": 1})
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match=r"cannot write .*No space left on device.*untouched"):
+        write_json(path, {"mean": 2})
+    assert json.loads(path.read_text()) == {"mean": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        write_atomically(tmp_path / "file" / "inside.txt", "x")
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config.json cannot be read as JSON"):
+        read_json(tmp_path / "config.json")
+
+
+def test_metrics_survive_a_line_cut_short(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in (1, 2, 3):
+        append_metrics(path, {"step": step})
+    path.write_text(path.read_text()[:-4])
+    assert [row["step"] for row in read_metrics(path)] == [1, 2]
+    drop_metrics_after(path, 1)
+    assert path.read_text() == '{"step": 1}\n'
+
+
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\nxx\n{"step": 3}\n')
+    with pytest.raises(UserError, match="line 2"):
+        read_metrics(path)

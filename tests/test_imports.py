@@ -1,0 +1,41 @@
+"""Who may import whom: core knows no domain, runs and report know none either, domains know one another not."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+
+SOURCE = Path(__file__).parents[1] / "src" / "mmaml"
+ALLOWED = {
+    "core": {"core"},
+    "nn": {"core", "nn"},
+    "runs": {"core", "runs"},
+    "report": {"runs", "report"},
+    "regression": {"core", "nn", "runs", "report", "regression"},
+}
+
+
+def imported(path):
+    """Parts of mmaml that a file imports, at its top or inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [node.module or ""]
+        yield from (name.split(".")[1] for name in names if name.startswith("mmaml."))
+
+
+@pytest.mark.parametrize("part", ALLOWED)
+def test_dependencies_point_one_way(part):
+    for path in (SOURCE / part).rglob("*.py"):
+        assert set(imported(path)) <= ALLOWED[part], path
+
+
+def test_every_part_has_its_rule():
+    assert {p.parent.name for p in SOURCE.glob("*/__init__.py")} == set(ALLOWED)
+
+
+def test_no_private_jax_and_no_pickle():
+    for path in SOURCE.rglob("*.py"):
+        assert "jax._src" not in path.read_text() and "pickle" not in path.read_text(), path
