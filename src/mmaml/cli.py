@@ -244,3 +244,6 @@ def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> No
         print(json_format.dumps(result))
     else:
         Console().print(results_for_terminal(folders))
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -56,7 +56,7 @@ def examples_of(sources: Sources) -> Examples:
     functions = [part for part in parts if isinstance(part, FunctionTasks)]
     if len(functions) == len(parts):
         return _known_functions(functions, key=key)
-    drawn = source.sample(key, 20 * len(source.modes))
+    drawn = eqx.filter_jit(source.sample)(key, 20 * len(source.modes))
     modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
     x = drawn.support.inputs
     grid = jnp.linspace(x.min((0, 1)), x.max((0, 1)), GRID_POINTS)
@@ -180,14 +180,14 @@ def embedding_map(
         plane = TSNE(init="pca", random_state=FIGURE_SEED).fit_transform(embeddings)
     figure = Figure((6.6, 4.0))
     axes = figure.add_subplot()
-    for i, name in enumerate(names):
+    for i in range(len(names)):
         x, y = plane[modes == i].T
         # The markers differ too, for readers and printers who cannot tell the colours.
-        axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.65, markeredgewidth=0, label=name)
+        axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.8, markeredgewidth=0)
     axes.set(xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
     axes.spines[:].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
+    axes.legend(axes.lines, names, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
     accuracy = neighbour_accuracy(embeddings, modes)
     note = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right\n(chance: {1 / len(names):.0%})"
     axes.text(1.02, 0, note, transform=axes.transAxes, va="bottom", color=MUTED)
@@ -205,7 +205,7 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, config: Regressio
         fits = function_fits({config.learner: learner}, examples)
         write_atomically(folder.figures_path / "fits.svg", to_svg(fits))
     if isinstance(learner, MMAML):
-        tasks = jax.jit(sources.held_out.sample, static_argnums=1)(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        tasks = eqx.filter_jit(sources.held_out.sample)(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
         points, modes = embeddings(learner, tasks), np.asarray(tasks.mode)
         picture = embedding_map(points, modes, sources.held_out.modes)
         write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))

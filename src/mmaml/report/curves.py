@@ -68,7 +68,7 @@ def adaptation_curves(runs: Sequence[Run]) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "unmodulated" if x == -1 else f"{x:g}"))
     if axes.get_ylim()[0] > 0:
         axes.set_ylim(bottom=0)
-    axes.set(xlabel="gradient steps on a new task", ylabel=_metric(runs))
+    axes.set(xlabel="gradient steps on a new task", ylabel=metric_name(results[0][2]))
     return figure
 
 
@@ -92,16 +92,13 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
     axes.set_xticks(centres, names)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
-    axes.set(ylabel=_metric(runs))
+    axes.set(ylabel=metric_name(results[0][2]))
     return figure
 
 
 def _chart(width: float = 4.7, height: float = 3.1) -> tuple[Figure, Axes]:
     figure = Figure((width, height))
-    figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
-    axes.patch.set_alpha(0)
-    return figure, axes
+    return figure, figure.add_subplot()
 
 
 def _of_modes(stage: dict, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -109,8 +106,3 @@ def _of_modes(stage: dict, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray
     modes = [stage["per_mode"].get(name, {}) for name in names]
     mean, ci95 = (np.array([mode.get(key, np.nan) for mode in modes]) for key in ("mean", "ci95"))
     return mean, ci95
-
-
-def _metric(runs: Sequence[Run]) -> str:
-    *_, result = finished(runs)[0]
-    return f"{metric_name(result)} ({'lower' if result['lower_is_better'] else 'higher'} is better)"

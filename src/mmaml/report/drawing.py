@@ -1,20 +1,31 @@
 """How every chart looks, and how it becomes SVG.
 
 Charts are made with Matplotlib's `Figure` inside `matplotlib.rc_context(STYLE)`: no pyplot, no window, no state
-left behind. Their few fixed colours are known by name, so that a page can replace them (see `inline_svg`).
+left behind.
 """
 
 import io
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 
 INK, MUTED, GRID, PAPER = "#1f2328", "#6b7280", "#e3e6ea", "#ffffff"
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe & Ito's palette, safe for colour-blind readers, without its black and its yellow (too pale on white)."""
+
+DARK = {
+    INK: "#e4e7eb",
+    MUTED: "#9aa4af",
+    GRID: "#33383f",
+    PAPER: "#171717",
+    **dict(zip(COLOURS, ("#4ea3dd", "#f0803c", "#2fbf95", "#dd94ba", "#f0b13d", "#86cdf5"), strict=True)),
+}
+"""What the colours become on a screen that is set to dark."""
 
 DASHES = ("", "5 2", "1.5 2")
 """Line patterns as SVG has them: series that must share a colour differ in these."""
@@ -60,15 +71,13 @@ def dashes(series: int) -> str:
     return DASHES[series // len(COLOURS) % len(DASHES)]
 
 
-def line_style(series: int) -> tuple[float, tuple[float, ...] | None]:
+def line_style(series: int) -> tuple[int, tuple[float, ...] | None]:
     """The same pattern as Matplotlib's `linestyle`."""
     return 0, tuple(map(float, dashes(series).split())) or None
 
 
 def plain_log_scale(axes: Axes) -> None:
     """A logarithmic y axis with numbers as people write them: 0.2, 0.5, 1, 2."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -76,26 +85,24 @@ def plain_log_scale(axes: Axes) -> None:
 
 
 def to_svg(figure: Figure) -> str:
-    """A complete SVG file."""
-    import matplotlib
-
+    """A complete SVG file, which takes darker colours by itself where a dark screen is preferred."""
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Creator": None, "Date": None, "Format": None, "Type": None})
-    return buffer.getvalue()
+    # The file keeps plain colours, which every program understands; browsers also heed this.
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    style = f"<style>@media screen and (prefers-color-scheme:dark){{{rules}}}</style>"
+    head, end, body = buffer.getvalue().rpartition("</svg>")
+    return head + style + end + body
 
 
 def inline_svg(figure: Figure) -> str:
-    """An `<svg>` element to put into a page, which scales to its container and takes its colours from there.
-
-    Ink, grid and series become the CSS variables `--ink`, `--muted`, `--grid`, `--paper` and `--series-0`, …
-    """
+    """An `<svg>` element to put into a page, as wide as what it is put into."""
     svg = to_svg(figure)
-    svg = svg[svg.index("<svg") :]
-    start, rest = svg.split(">", 1)
+    start, rest = svg[svg.index("<svg") :].split(">", 1)
     view_box = start.split('viewBox="')[1].split('"')[0]
-    names = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper"}
-    names |= {hexadecimal: f"series-{i}" for i, hexadecimal in enumerate(COLOURS)}
-    for hexadecimal, name in names.items():
-        rest = rest.replace(hexadecimal, f"var(--{name})")
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{view_box}" aria-hidden="true">{rest}'
+    return f'<svg viewBox="{view_box}" aria-hidden="true">{rest}'

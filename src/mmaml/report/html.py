@@ -12,9 +12,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from mmaml.report.curves import adaptation_curves, learning_curves, mode_bars
-from mmaml.report.drawing import COLOURS, dashes, inline_svg
+from mmaml.report.drawing import COLOURS, DARK, GRID, INK, MUTED, PAPER, dashes, inline_svg
 from mmaml.report.read import Run, before_and_after, by_setting, duration, finished, metric_name, read_runs, references
-from mmaml.report.tables import Estimate, Table, modes_table, results_table, stages_table
+from mmaml.report.tables import Estimate, Table, modes_table, results_table, stage_name, stages_table
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_atomically
 from mmaml.runs.folder import RunFolder
@@ -74,7 +74,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
     if not folders:
         raise UserError("a report needs at least one run.")
     runs = read_runs(folders)
-    template = importlib.resources.files("mmaml.report").joinpath("template.html").read_text()
+    template = importlib.resources.files("mmaml.report").joinpath("template.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -84,7 +84,10 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
         settings=[_setting(name, members) for name, members in by_setting(runs).items()],
         highlights=_highlights(runs[0]) if len(runs) == 1 else [],
         pictures={run.label: pictures for run in runs if (pictures := _pictures(run.folder.figures_path))},
-        colours=COLOURS,
+        colours={"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": COLOURS[0]}
+        | {f"series-{i}": colour for i, colour in enumerate(COLOURS)},
+        dark=DARK,
+        series_count=len(COLOURS),
         dashes=dashes,
         details=_details,
         plain=_plain,
@@ -101,9 +104,8 @@ def _setting(name: str, runs: list[Run]) -> Setting:
     ]
     charts = [Chart(title, caption + limit, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
     numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
-    return Setting(
-        name, runs, results_table(runs), _notes(runs), charts, {k: table for k, table in numbers.items() if table.rows}
-    )
+    numbers = numbers if finished(runs) else {}
+    return Setting(name, runs, results_table(runs), _notes(runs), charts, numbers)
 
 
 def _notes(runs: list[Run]) -> list[str]:
@@ -129,7 +131,7 @@ def _highlights(run: Run) -> list[tuple[str, str]]:
         return []
     before, after = before_and_after(result)
     metric = metric_name(result)
-    shown = [] if after is None else [(f"{metric} after {after['steps']} gradient steps", _number(after))]
+    shown = [] if after is None else [(f"{metric} after adaptation ({stage_name(after)})", _number(after))]
     shown += [] if before is None else [(f"{metric} before any gradient step", _number(before))]
     shown += [(f"{metric}, {reference['name']}", _number(reference)) for reference in references([run])]
     shown.append((f"{result['meta_iterations']:,} meta-iterations", duration(result["train_seconds"])))

@@ -5,10 +5,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 
+
+_RESULT_FIELDS = {
+    "learner",
+    "modulation",
+    "metric",
+    "lower_is_better",
+    "tasks",
+    "meta_iterations",
+    "train_seconds",
+    "stages",
+}
 
 _METRICS = {"mse": "mean squared error"}
 
@@ -36,10 +48,22 @@ def read_runs(folders: Sequence[RunFolder]) -> list[Run]:
             folder=folder,
             config=folder.read_config(),
             metrics=read_metrics(folder.metrics_path),
-            result=read_json(folder.result_path) if folder.result_path.is_file() else None,
+            result=_read_result(folder),
         )
         for folder, name in zip(folders, names, strict=True)
     ]
+
+
+def _read_result(folder: RunFolder) -> dict[str, Any] | None:
+    if not folder.result_path.is_file():
+        return None
+    result = read_json(folder.result_path)
+    if missing := _RESULT_FIELDS - set(result):
+        raise UserError(
+            f"{folder.result_path} lacks {', '.join(sorted(missing))}: it was not written by this version. "
+            f"Write it again with `mmaml evaluate {folder.path}`."
+        )
+    return result
 
 
 def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -87,7 +111,7 @@ def mode_names(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(name for _, _, result in finished(runs) for name in final(result)["per_mode"]))
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """A time as people say it: `48 s`, `12 min`, `1 h 05 min`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"

@@ -73,7 +73,12 @@ def results_table(runs: Sequence[Run]) -> Table:
     rows = []
     for i, run in enumerate(runs):
         if (result := run.result) is None:
-            cells = ("–", "not finished", "not finished", *("–" for _ in difference))
+            cells = (
+                run.config["config"].get("learner", "–"),
+                "not finished",
+                "not finished",
+                *("–" for _ in difference),
+            )
         else:
             learner = " · ".join(filter(None, (result["learner"], result["modulation"])))
             excess = [_estimate(result.get("excess"), signed=True)] * paired

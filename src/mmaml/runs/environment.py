@@ -1,5 +1,6 @@
 """What a run depends on besides its configuration: code, versions, devices, compilation cache."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -16,12 +17,14 @@ def prepare_jax(devices: int | None = None) -> None:
     """Set JAX up for training; call it before JAX is first used.
 
     - On CPUs there is one XLA device per core (or `devices` of them), so that tasks can be shared out over them.
+      Where JAX is in use already, its devices stay as they are.
     - Compiled programs are kept in `$MMAML_CACHE` (default `~/.cache/mmaml`): a second start need not compile.
     """
     import jax
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jax.config.update("jax_num_cpu_devices", devices or cores)
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices or cores)
     cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

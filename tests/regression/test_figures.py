@@ -1,0 +1,155 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+import pytest
+from jaxtyping import Array
+
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.task import Mixture, Task
+from mmaml.regression import figures
+from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
+from mmaml.regression.figures import embedding_map, embeddings, examples_of, function_fits, neighbour_accuracy
+from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.tables import Scaler, Table, TableTasks
+from mmaml.report.drawing import to_svg
+from mmaml.runs.folder import RunFolder
+
+
+FAMILIES = ("sinusoid", "linear", "l1")
+CONFIG = RegressionConfig(FAMILIES, hidden=(8,), encoder_hidden=3, inner_steps=1)
+
+
+def learner(name: str) -> AbstractLearner:
+    return make_learner(replace(CONFIG, learner=name), in_size=1, modes=len(FAMILIES), key=jr.key(0))
+
+
+def table_sources(modes: int = 2, in_size: int = 1) -> Sources:
+    """Noisy points of y = 100 + 10 m + x for mode m, in sources like those of a user's own files."""
+    rng = np.random.default_rng(0)
+    by_mode = [
+        [Table(Path("t.csv"), x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))]
+        for m in range(modes)
+    ]
+    scaler = Scaler.fit([table for tables in by_mode for table in tables])
+    names = tuple(f"_mode${m}$" for m in range(modes))
+    parts = tuple(TableTasks.of(t, scaler, 5, 5, name) for t, name in zip(by_mode, names, strict=True))
+    source = Mixture(parts, names)
+    return Sources(source, source, scaler)
+
+
+def brute_force_accuracy(points: np.ndarray, modes: np.ndarray, k: int) -> float:
+    right = []
+    for i, point in enumerate(points):
+        distances = np.linalg.norm(points - point, axis=1)
+        distances[i] = np.inf
+        votes = np.bincount(modes[np.argsort(distances)[:k]])
+        right.append(votes.argmax() == modes[i])
+    return float(np.mean(right))
+
+
+def test_neighbour_accuracy_of_separate_clusters_is_one():
+    rng = np.random.default_rng(0)
+    modes = np.repeat(np.arange(3), 20)
+    points = 10 * np.eye(3)[modes] + rng.normal(size=(60, 3))
+    assert neighbour_accuracy(points, modes) == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 4, 15])
+def test_neighbour_accuracy_agrees_with_brute_force_and_is_chance_for_random_modes(k):
+    rng = np.random.default_rng(1)
+    points, modes = rng.normal(size=(600, 4)), rng.integers(0, 4, 600)
+    accuracy = neighbour_accuracy(points, modes, k)
+    assert accuracy == pytest.approx(brute_force_accuracy(points, modes, k))
+    assert abs(accuracy - 0.25) < 0.08
+
+
+def test_neighbour_accuracy_needs_enough_tasks():
+    with pytest.raises(ValueError, match="n_neighbors"):
+        neighbour_accuracy(np.zeros((10, 2)), np.zeros(10, int), 15)
+
+
+def test_examples_are_the_same_for_everyone_and_lie_on_their_true_function():
+    examples = examples_of(make_sources(CONFIG))
+    again = examples_of(make_sources(replace(CONFIG, seed=7, learner="maml")))
+    jax.tree.map(np.testing.assert_array_equal, examples.tasks, again.tasks)
+    assert examples.noise_free
+    assert examples.names == FAMILIES
+    assert examples.tasks.mode.tolist() == [0, 1, 2]
+    linear = jax.tree.map(lambda leaf: np.asarray(leaf[1, :, 0]), (examples.tasks.support, examples.tasks.query))
+    slope, offset = np.polyfit(linear[1].inputs, linear[1].targets, 1)
+    np.testing.assert_allclose(slope * linear[1].inputs + offset, linear[1].targets, atol=1e-4)
+    residuals = linear[0].targets - (slope * linear[0].inputs + offset)
+    assert 0 < np.abs(residuals).max() < 1.5
+
+
+@pytest.mark.parametrize("names", [("maml",), ("maml", "multi-maml", "mmaml")])
+def test_function_fits_shows_predictions_before_and_after(names):
+    examples = examples_of(make_sources(CONFIG))
+    figure = function_fits({name: learner(name) for name in names}, examples)
+    assert len(figure.axes) == 2 * len(FAMILIES)
+    lines = [{line.get_label(): np.asarray(line.get_ydata()) for line in panel.lines} for panel in figure.axes]
+    for panel in lines:
+        assert set(panel) == {"true function", "support points", *names}
+
+    @eqx.filter_jit
+    def before_and_after(learner: AbstractLearner, task: Task) -> list[Array]:
+        return [model(examples.grid)[:, 0] for model in learner.adapt(task.support, task.mode, mean_squared_error)]
+
+    task = jax.tree.map(lambda leaf: leaf[1], examples.tasks)
+    before, after = before_and_after(learner("maml"), task)
+    np.testing.assert_allclose(lines[1]["maml"], before, atol=1e-4)
+    np.testing.assert_allclose(lines[1 + len(FAMILIES)]["maml"], after, atol=1e-4)
+    assert np.abs(before - after).max() > 1e-3
+
+
+def test_fits_of_a_users_tasks_are_in_their_units_and_without_truth():
+    examples = examples_of(table_sources())
+    figure = function_fits({"maml": learner("maml")}, examples)
+    assert not examples.noise_free
+    for panel in figure.axes:
+        lines = {line.get_label(): line for line in panel.lines}
+        assert set(lines) == {"query points", "support points", "maml"}
+        x, y = lines["query points"].get_data()
+        assert np.all((np.asarray(x) > 49) & (np.asarray(x) < 61))
+        assert set(np.round(np.asarray(y) - np.asarray(x)).astype(int)) <= {100, 110}
+
+
+def test_embeddings_and_their_map():
+    mmaml = learner("mmaml")
+    assert isinstance(mmaml, MMAML)
+    tasks = eqx.filter_jit(make_sources(CONFIG).held_out.sample)(jr.key(1), 60)
+    points, modes = embeddings(mmaml, tasks), np.asarray(tasks.mode)
+    assert points.shape == (60, 6)
+    model = eqx.filter_jit(mmaml.condition)(jax.tree.map(lambda leaf: leaf[0], tasks.support), tasks.mode[0])
+    np.testing.assert_allclose(points[0], np.asarray(model.embedding), rtol=1e-5)
+    svg = to_svg(embedding_map(points, modes, ["_a$x$", "b<c", "d"]))
+    assert svg == to_svg(embedding_map(points, modes, ["_a$x$", "b<c", "d"]))
+    for text in ("_a$x$", "b&lt;c", f"{neighbour_accuracy(points, modes):.1%} right", "chance: 33%"):
+        assert text in svg
+
+
+def test_write_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "EMBEDDED_TASKS", 60)
+    figures.write_figures(RunFolder(tmp_path / "mmaml"), learner("mmaml"), CONFIG)
+    figures.write_figures(RunFolder(tmp_path / "maml"), learner("maml"), replace(CONFIG, learner="maml"))
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert names == {f"mmaml/figures/{name}" for name in ("fits.svg", "embedding.svg", "embedding.json")} | {
+        "maml/figures/fits.svg"
+    }
+    numbers = json.loads((tmp_path / "mmaml/figures/embedding.json").read_text())
+    assert numbers["k"] == 15
+    assert numbers["tasks"] == 60
+    assert 0 <= numbers["neighbour_accuracy"] <= 1
+
+
+def test_functions_of_several_inputs_have_no_fits(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "EMBEDDED_TASKS", 60)
+    monkeypatch.setattr(figures, "make_sources", lambda config: table_sources(in_size=2))
+    wide = make_learner(CONFIG, in_size=2, modes=2, key=jr.key(0))
+    figures.write_figures(RunFolder(tmp_path), wide, CONFIG)
+    assert {path.name for path in tmp_path.rglob("*.*")} == {"embedding.svg", "embedding.json"}

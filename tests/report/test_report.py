@@ -1,0 +1,222 @@
+import io
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mmaml.report.html import write_report
+from mmaml.report.read import by_setting, duration, read_runs
+from mmaml.report.tables import Estimate, modes_table, results_for_terminal, results_table, stages_table, to_markdown
+from mmaml.runs.errors import UserError
+from mmaml.runs.folder import RunFolder
+
+
+NASTY = '<script>alert("x")</script>|_$y$'
+MODES = ("sinusoid", "linear")
+PROVENANCE = {"command": "mmaml train", "commit": "abc123", "versions": {"jax": "0.9.9"}, "machine": "x86_64"}
+
+MakeRun = Callable[..., RunFolder]
+
+
+def estimate(mean: float) -> dict:
+    return {"mean": mean, "ci95": mean / 100, "per_mode": {mode: {"mean": mean, "ci95": 0.01} for mode in MODES}}
+
+
+@pytest.fixture
+def make_run(tmp_path) -> MakeRun:
+    """Write a run whose error falls from `means[0]` to `means[-1]`; without means it is unfinished."""
+
+    def make(name: str, *means: float, preset: str = "regression-2", rows: int = 5, **fields) -> RunFolder:
+        folder = RunFolder(tmp_path / name.replace("/", "∕"))
+        folder.path.mkdir()
+        config = {"domain": "regression", "config": {"preset": preset, "learner": "mmaml", "note": name}, **PROVENANCE}
+        folder.config_path.write_text(json.dumps(config))
+        losses = [4.0 / i for i in range(1, rows + 1)]
+        metrics = [
+            {"step": 100 * i, "seconds": 2.0 * i, "loss": y, "query_loss": y, "query_ci95": y / 10, "prior_loss": 5.0}
+            for i, y in enumerate(losses, start=1)
+        ]
+        folder.metrics_path.write_text("".join(json.dumps(row) + "\n" for row in metrics))
+        if means:
+            result = {
+                **{"preset": preset, "learner": "mmaml", "modulation": "film", "budget": "demo", "seed": 0},
+                **{"metric": "mse", "lower_is_better": True, "tasks": 1234, "meta_iterations": 500},
+                **{"train_seconds": 75.0, **PROVENANCE},
+                "stages": [{"steps": i, **estimate(mean)} for i, mean in enumerate(means)],
+                "reference": {"name": "bayes-optimal", **estimate(0.188)},
+                "excess": {"mean": means[-1] - 0.188, "ci95": 0.002},
+                **fields,
+            }
+            folder.result_path.write_text(json.dumps(result))
+        return folder
+
+    return make
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.source = path.read_text()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture
+def page_of(tmp_path) -> Callable[..., Page]:
+    def write(*folders: RunFolder) -> Page:
+        write_report(folders, tmp_path / "page.html")
+        return Page(tmp_path / "page.html")
+
+    return write
+
+
+def assert_self_contained(page: Page) -> None:
+    assert {"script", "link", "iframe", "object", "embed", "base"}.isdisjoint(tag for tag, _ in page.tags)
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:")), (tag, attributes)
+    assert "@import" not in page.source
+    assert page.source.replace("url(#", "").count("url(") == 0
+
+
+def test_one_run(make_run, page_of):
+    folder = make_run("mine", 2.421, 0.9, 0.336)
+    folder.figures_path.mkdir()
+    (folder.figures_path / "fits.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder.figures_path / "embedding.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder.figures_path / "embedding.json").write_text('{"neighbour_accuracy": 0.713, "k": 15, "tasks": 1500}')
+    (folder.figures_path / "other.png").write_bytes(b"\x89PNG")
+    page = page_of(folder)
+    assert_self_contained(page)
+    expected = ("2.421 ± 0.024", "0.336 ± 0.003", "0.188 ± 0.002", "+0.148 ± 0.002", "1,234", "75 s")
+    for text in (*expected, "mmaml · film", "bayes-optimal", "abc123", "0.9.9", "mmaml train", "71.3%", "other"):
+        assert text in page.text, text
+    assert page.count("img") == 3
+    assert page.text.index("Predictions on one task") < page.text.index("71.3%") < page.text.index("other")
+    charts = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("class") != "swatch"]
+    assert len(charts) == 3
+
+
+def test_several_runs_of_several_settings(make_run, page_of):
+    folders = [
+        make_run("film", 2.4, 0.3),
+        make_run("maml", 4.0, 1.1, learner="maml", modulation=None),
+        make_run("lstm", 0.36, learner="lstm"),
+        make_run("five", 2.1, 0.868, preset="regression-5"),
+    ]
+    page = page_of(*folders)
+    assert_self_contained(page)
+    assert list(by_setting(read_runs(folders))) == ["regression-2", "regression-5"]
+    assert "4 runs compared" in page.text
+    assert "0.868 ± 0.009" in page.text
+    assert page.count("table") == 6
+
+
+def test_names_are_escaped_everywhere(make_run, page_of):
+    folders = [make_run(NASTY, 2.0, 0.5), make_run("plain", 2.0, 0.6)]
+    result = json.loads(folders[0].result_path.read_text())
+    for stage in result["stages"]:
+        stage["per_mode"] = {NASTY: estimate(1.0)}
+    folders[0].result_path.write_text(json.dumps(result))
+    page = page_of(*folders)
+    assert_self_contained(page)
+    assert NASTY in page.text
+    assert "<script" not in page.source
+
+
+def test_a_picture_of_a_run_cannot_run_scripts(make_run, page_of):
+    folder = make_run("mine", 2.0, 0.5)
+    folder.figures_path.mkdir()
+    (folder.figures_path / "fits.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    assert_self_contained(page_of(folder))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_an_unfinished_run_says_so(make_run, page_of, rows):
+    folder = make_run("young", rows=rows)
+    page = page_of(folder)
+    assert_self_contained(page)
+    assert "not finished" in page.text
+    assert f"mmaml resume {folder.path}" in page.text
+    assert ("has come to meta-iteration 500" in " ".join(page.text.split())) == (rows == 5)
+
+
+def test_results_table_and_its_best(make_run):
+    folders = [make_run("a", 2.4, 0.3), make_run("b", 2.2, 0.4), make_run("c"), make_run("d", 9.0)]
+    table = results_table(read_runs(folders))
+    assert table.columns[:4] == ("learner", "post-modulation", "post-adaptation", "vs bayes-optimal")
+    assert [row.name for row in table.rows] == ["a", "b", "c", "d", "bayes-optimal"]
+    assert [row.reference for row in table.rows] == [False] * 4 + [True]
+    lines = to_markdown(table).splitlines()
+    assert lines[2] == "| a | mmaml · film | 2.400 ± 0.024 | **0.300 ± 0.003** | +0.112 ± 0.002 | 500 | 75 s | 1,234 |"
+    assert "**2.200 ± 0.022** | 0.400 ± 0.004" in lines[3]
+    assert lines[4] == "| c | mmaml | not finished | not finished | – | 500 | 10 s | – |"
+    assert lines[6].startswith("| *bayes-optimal* | – | – | 0.188 ± 0.002 |")
+
+
+def test_higher_can_be_better(make_run):
+    better = {"metric": "accuracy", "lower_is_better": False}
+    runs = read_runs([make_run("a", 0.5, 0.7, **better), make_run("b", 0.4, 0.9, **better)])
+    assert [row.cells[0] for row in stages_table(runs).rows] == [Estimate(0.5, 0.005, best=True), Estimate(0.4, 0.004)]
+    assert [row.cells[0] for row in modes_table(runs).rows[:2]] == [Estimate(0.7, 0.01), Estimate(0.9, 0.01, best=True)]
+
+
+def test_an_unmodulated_stage_is_not_post_modulation(make_run, page_of):
+    folder = make_run("rl", 1.0, 2.0)
+    result = json.loads(folder.result_path.read_text())
+    result["stages"].insert(0, {"steps": 0, "modulated": False, **estimate(7.0)})
+    folder.result_path.write_text(json.dumps(result))
+    assert str(results_table(read_runs([folder])).rows[0].cells[1]) == "1.000 ± 0.010"
+    assert "unmodulated" in page_of(folder).text
+
+
+def test_terminal(make_run):
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(results_for_terminal([make_run("[bold]odd", 2.4, 0.3), make_run("b", 2.2, 0.4)]))
+    text = console.export_text()
+    assert "[bold]odd" in text
+    assert "0.300 ± 0.003" in text
+    assert "regression-2" in text
+
+
+def test_mistakes_are_named(make_run, tmp_path):
+    with pytest.raises(UserError, match="at least one run"):
+        write_report([], tmp_path / "page.html")
+    folder = make_run("old", 2.0, 0.5)
+    folder.result_path.write_text('{"preset": "regression-2"}')
+    with pytest.raises(UserError, match=r"result\.json lacks learner, .*mmaml evaluate"):
+        write_report([folder], tmp_path / "page.html")
+    folder.result_path.write_text("{")
+    with pytest.raises(UserError, match="cannot be read as JSON"):
+        write_report([folder], tmp_path / "page.html")
+
+
+def test_runs_of_the_same_name_are_told_apart(make_run, tmp_path):
+    one = make_run("a", 2.0, 0.5)
+    (tmp_path / "elsewhere").mkdir()
+    other = RunFolder(one.path.rename(tmp_path / "elsewhere" / "a"))
+    labels = [run.label for run in read_runs([other, make_run("a", 2.0, 0.5), make_run("b", 1.0)])]
+    assert labels == [str(tmp_path / "elsewhere" / "a"), str(tmp_path / "a"), "b"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99.4, "99 s"), (120, "2 min"), (5400, "90 min"), (7260, "2 h 01 min")]
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
