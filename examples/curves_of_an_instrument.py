@@ -75,9 +75,9 @@ def main(options: Options) -> int:
     """Make the files, train on them, use the model."""
     run = options.folder / "run"
     write_tasks(options.folder / "tasks", options.tasks)
+    options_of_run = f"--meta-iterations {options.meta_iterations} --evaluation-tasks 2000 --overwrite".split()
     code = run_mmaml(
-        ["train", "regression", "--data", str(options.folder / "tasks"), "--out", str(run), "--overwrite"]
-        + ["--meta-iterations", str(options.meta_iterations), "--evaluation-tasks", "2000"]
+        ["train", "regression", "--data", str(options.folder / "tasks"), "--out", str(run), *options_of_run]
     )
     if code == 0:
         draw(mmaml.load(run), options.folder / "fits.png")

@@ -42,7 +42,11 @@ def train(
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
+    prepare_jax()
+    from mmaml.regression.build import make_sources
+
     config.check()
+    make_sources(config)  # fails here, before anything is written, if the data cannot be used
     path = out or Path("runs") / f"{config.preset}-{config.learner}-{config.budget}"
     folder = RunFolder.create(path, "regression", to_dict(config), overwrite=overwrite)
     _complete(folder, config, tensorboard, json)
@@ -244,6 +248,7 @@ def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> No
         print(json_format.dumps(result))
     else:
         Console().print(results_for_terminal(folders))
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -45,9 +45,7 @@ def brute_force(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     log_evidence, means = [], []
     for function, *axes in (GRIDS[name] for name in ALL):
         parameters = np.meshgrid(*axes, indexing="ij", sparse=True)
-        error = np.sum(
-            [(y_i - function(x_i, *parameters)) ** 2 for x_i, y_i in zip(x, y, strict=True)], axis=0
-        )
+        error = np.sum([(y_i - function(x_i, *parameters)) ** 2 for x_i, y_i in zip(x, y, strict=True)], axis=0)
         weights = np.exp((error.min() - error) / (2 * NOISE_STD**2))
         log_evidence.append(np.log(weights.mean()) - error.min() / (2 * NOISE_STD**2))
         means.append([np.sum(weights * function(q, *parameters)) / weights.sum() for q in QUERY])

@@ -22,7 +22,9 @@ def make_folder(folder, files=6, inputs=("x",)):
         for i in range(files):
             x = rng.uniform(-1, 1, (8 + i, len(inputs)))
             y = (100 if mode == "b" else 0) + 10 * i + x.sum(1)
-            lines = [",".join([*inputs, "y"])] + [",".join(map(repr, map(float, row))) for row in np.column_stack([x, y])]
+            lines = [",".join([*inputs, "y"])] + [
+                ",".join(map(repr, map(float, row))) for row in np.column_stack([x, y])
+            ]
             write(folder / mode / f"{i}.csv", "\n".join(lines) + "\n")
 
 

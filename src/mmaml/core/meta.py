@@ -76,7 +76,7 @@ class MetaTrainer(eqx.Module):
         loss, gradient = self._gradient(state.parameters, tasks)
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
         state = MetaState(eqx.apply_updates(state.parameters, updates), optimiser, state.step + 1)
-        return state, {"loss": loss, "gradient_norm": optax.global_norm(gradient)}
+        return state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
 
     def _gradient(self, parameters: PyTree, tasks: Task) -> tuple[Float[Array, ""], PyTree]:
         """Mean outer loss over the tasks and its gradient: tasks split over devices, then into microbatches."""

@@ -75,13 +75,14 @@ class RegressionModel:
         from mmaml.runs.files import write_atomically
 
         header = {
-            "format": "mmaml-model",
-            "format_version": str(FORMAT_VERSION),
+            "format_version": FORMAT_VERSION,
             "domain": "regression",
-            "config": json.dumps(to_dict(self.config)),
-            "modes": json.dumps(self.modes),
+            "config": to_dict(self.config),
+            "modes": self.modes,
         }
-        write_atomically(path, save(_tensors(self.learner) | _scaler_tensors(self.scaler), header))
+        # One entry, because the order of several is not fixed and the same model should give the same file.
+        tensors = _tensors(self.learner) | _scaler_tensors(self.scaler)
+        write_atomically(path, save(tensors, {"mmaml": json.dumps(header)}))
 
     @classmethod
     def load(cls, path: Path) -> "RegressionModel":
@@ -90,18 +91,18 @@ class RegressionModel:
 
         try:
             with safe_open(path, "np") as file:
-                header: dict[str, str] = file.metadata() or {}
+                header = json.loads((file.metadata() or {}).get("mmaml", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, ValueError) as error:
             raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
-        if header.get("format") != "mmaml-model" or header.get("domain") != "regression":
+        if header.get("domain") != "regression":
             raise UserError(f"{path} is not a regression model of mmaml; `mmaml export RUN FILE` makes one.")
-        if header["format_version"] != str(FORMAT_VERSION):
+        if header["format_version"] != FORMAT_VERSION:
             raise UserError(
                 f"{path} has format version {header['format_version']}, this mmaml reads {FORMAT_VERSION}; update it."
             )
-        config = from_dict(RegressionConfig, json.loads(header["config"]))
-        modes = tuple(json.loads(header["modes"]))
+        config = from_dict(RegressionConfig, header["config"])
+        modes = tuple(header["modes"])
         scaler = Scaler(
             tensors["scaler.x_mean"],
             tensors["scaler.x_std"],

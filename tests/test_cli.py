@@ -1,0 +1,197 @@
+"""The command line as its user meets it: what it leaves on disk, and what it says when something is wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import mmaml
+from mmaml.cli import main
+from mmaml.runs.metrics import read_metrics
+
+
+TINY = "--budget smoke --meta-iterations 4 --evaluation-tasks 30 --tasks-per-mode 2 --hidden 8 8 --encoder-hidden 4"
+
+
+def mmaml_command(capsys, command, *paths):
+    """Exit code, standard output and standard error of a command; `{}` in it stand for paths."""
+    arguments = command.split(" ")
+    filled = iter(paths)
+    try:
+        code = main([str(next(filled)) if a == "{}" else a for a in arguments if a])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, " ".join(captured.err.split())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for learner in ("mmaml", "multi-maml"):
+        assert main(f"train regression-2 --learner {learner} {TINY} --out {folder / learner}".split(" ")) == 0
+    return folder
+
+
+@pytest.fixture
+def run(runs, tmp_path):
+    return shutil.copytree(runs / "mmaml", tmp_path / "run")
+
+
+def test_a_run_leaves_everything_it_promises(runs):
+    run = runs / "mmaml"
+    result = json.loads((run / "result.json").read_text())
+    assert [stage["steps"] for stage in result["stages"]] == [0, 1, 2, 3, 4, 5]
+    assert set(result["stages"][0]["per_mode"]) == {"sinusoid", "linear"}
+    assert result["tasks"] == 30 and result["meta_iterations"] == 4 and result["metric"] == "mse"
+    assert result["reference"]["mean"] < result["stages"][-1]["mean"]
+    assert [row["step"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert "<svg" in (run / "report.html").read_text()
+    assert (run / "figures" / "fits.svg").is_file() and (run / "figures" / "embedding.svg").is_file()
+
+
+def test_every_learner_of_a_setting_meets_the_same_tasks(runs):
+    references = [
+        json.loads((runs / name / "result.json").read_text())["reference"] for name in ("mmaml", "multi-maml")
+    ]
+    assert references[0] == references[1]
+
+
+def test_evaluate_as_json_with_more_steps(capsys, run):
+    code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 20 --steps 7 --json", run)
+    assert code == 0 and len(json.loads(out)["stages"]) == 8
+
+
+def test_resuming_a_finished_run_changes_nothing(capsys, run):
+    before = (run / "model.safetensors").read_bytes()
+    code, *_ = mmaml_command(capsys, "resume {} --json", run)
+    assert code == 0 and (run / "model.safetensors").read_bytes() == before
+
+
+def test_report_of_several_runs(capsys, runs, tmp_path):
+    code, out, _ = mmaml_command(
+        capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", tmp_path / "r.html"
+    )
+    assert code == 0 and "bayes-optimal" in out
+    assert "multi-maml" in (tmp_path / "r.html").read_text()
+
+
+def test_adapt_agrees_with_python_and_with_an_exported_file(capsys, run, tmp_path):
+    (tmp_path / "few.csv").write_text("x,y\n-1,1\n0,0.1\n2,-2\n")
+    (tmp_path / "where.csv").write_text("x\n1\n3\n")
+    assert mmaml_command(capsys, "export {} {}", run, tmp_path / "m.safetensors")[0] == 0
+    for model in (run, tmp_path / "m.safetensors"):
+        files = (model, tmp_path / "few.csv", tmp_path / "where.csv", tmp_path / "out.csv")
+        code, *_ = mmaml_command(capsys, "adapt {} --support {} --query {} --out {}", *files)
+        assert code == 0
+        predicted = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)[:, 1]
+        fitted = mmaml.load(model).adapt([-1, 0, 2], [1, 0.1, -2])
+        np.testing.assert_allclose(fitted.predict([1, 3]), predicted, rtol=1e-5)
+        assert fitted.embedding.shape == (8,)
+
+
+def test_multi_maml_must_be_told_the_mode(runs):
+    model = mmaml.load(runs / "multi-maml")
+    with pytest.raises(ValueError, match=r"one of sinusoid, linear; got None"):
+        model.adapt([0.0], [1.0])
+    assert model.adapt([0.0], [1.0], mode="linear").embedding is None
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [([[1, 2]], [1], r"must be \(points, 1\)"), ([1, 2], [1], "both must have the same"), ([np.nan], [1], "finite")],
+)
+def test_model_says_what_is_wrong_with_its_input(runs, x, y, message):
+    with pytest.raises(ValueError, match=message):
+        mmaml.load(runs / "mmaml").adapt(x, y)
+
+
+def test_train_refuses_a_folder_with_a_run_unless_told_to_overwrite(capsys, run):
+    before = (run / "result.json").read_bytes()
+    code, _, err = mmaml_command(capsys, "train regression-2 --budget smoke --out {}", run)
+    assert code == 2 and "already holds a run" in err and "--overwrite" in err and "mmaml resume" in err
+    assert (run / "result.json").read_bytes() == before
+
+
+def test_train_never_overwrites_what_is_not_a_run(capsys, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    code, _, err = mmaml_command(capsys, "train regression-2 --overwrite --out {}", tmp_path)
+    assert code == 2 and "is not a run" in err and (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--shots 0", "--shots is 0, but must be at least 1"),
+        ("--meta-lr -1", "--meta-lr is -1.0, but must be greater than 0"),
+        ("--inner-steps -2", "--inner-steps is -2, but must be 0 or more"),
+        ("--families sine", "--families is 'sine', but must be one of sinusoid, linear"),
+        ("--inner-clip-value 10 --engine dual", "--engine is 'dual', but must be auto or materialised"),
+        ("--learner mamml", "mamml"),
+        ("--lerner maml", "--learner"),
+        ("--data nowhere", "nowhere is not a folder"),
+    ],
+)
+def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):
+    code, out, err = mmaml_command(capsys, f"train regression-2 --budget smoke {options} --out {{}}", tmp_path / "run")
+    assert code == 2 and message in " ".join((out + err).replace("│", " ").split())
+    assert "Traceback" not in err and not (tmp_path / "run").exists()
+
+
+def test_own_data_is_asked_for(capsys, tmp_path):
+    code, _, err = mmaml_command(capsys, "train regression --out {}", tmp_path / "run")
+    assert code == 2 and "--data is None, but must be a folder" in err
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate", "report"])
+def test_a_folder_that_is_no_run_is_named(capsys, tmp_path, command):
+    code, _, err = mmaml_command(capsys, command + " {}", tmp_path)
+    assert code == 2 and "is not a run" in err
+
+
+def test_a_damaged_checkpoint_is_named_and_an_older_one_goes_on(capsys, run):
+    newest = run / "checkpoints" / "4"
+    for path in newest.rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, _, err = mmaml_command(capsys, "evaluate {}", run)
+    assert code == 2 and "checkpoints/4 cannot be restored" in err and "Delete that folder" in err
+    shutil.rmtree(newest)
+    assert mmaml_command(capsys, "resume {}", run)[0] == 0
+
+
+def test_a_foreign_model_file_is_named(capsys, tmp_path):
+    (tmp_path / "m.safetensors").write_bytes(b"not a model")
+    code, _, err = mmaml_command(capsys, "export {} {}", tmp_path / "m.safetensors", tmp_path / "n")
+    assert code == 2 and "cannot be read as a safetensors file" in err
+
+
+def test_a_diverging_run_stops_and_says_so(capsys, tmp_path):
+    options = TINY.replace("--meta-iterations 4", "--meta-iterations 50")
+    command = f"train regression-2 {options} --inner-lr 1e9 --inner-clip-norm None --meta-clip-norm None --meta-lr 1e9"
+    code, _, err = mmaml_command(capsys, command + " --out {}", tmp_path / "run")
+    assert code == 1 and "diverged" in err and "--inner-lr" in err and "Traceback" not in err
+
+
+def test_presets_are_listed(capsys):
+    code, out, _ = mmaml_command(capsys, "presets --json")
+    assert code == 0 and {"regression-2", "regression-3", "regression-5", "regression"} <= set(json.loads(out))
+
+
+def test_table1_resumes_and_refuses_other_rows(capsys, tmp_path):
+    command = "reproduce table1 --budget smoke --methods {} --out {} --settings"
+    arguments = command.split(" ")
+    arguments[5], arguments[7] = "lstm", str(tmp_path)
+    assert main([*arguments, "2 modes"]) == 0
+    table = json.loads((tmp_path / "table1.json").read_text())
+    assert [(c["method"], c["stage"]) for c in table["cells"]] == [
+        ("lstm", "post-modulation"),
+        ("bayes-optimal", "post-adaptation"),
+    ]
+    assert table["cells"][0]["paper"] == 0.362
+    stamp = (tmp_path / table["cells"][0]["run"] / "result.json").stat().st_mtime_ns
+    assert main([*arguments, "2 modes"]) == 0
+    assert (tmp_path / table["cells"][0]["run"] / "result.json").stat().st_mtime_ns == stamp
+    code, _, err = mmaml_command(capsys, "reproduce table1 --methods film --out {}", tmp_path)
+    assert code == 2 and "--methods is 'film'" in err

@@ -1,0 +1,79 @@
+"""Every command and every program in the README and the docs runs, at tiny size."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmaml.cli import main
+
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TINY = "--meta-iterations 2 --evaluation-tasks 20 --tasks-per-mode 1 --hidden 6 --encoder-hidden 3 --overwrite"
+
+
+def blocks(language):
+    text = "\n".join(page.read_text() for page in PAGES)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with the files that the commands name."""
+    folder = tmp_path_factory.mktemp("docs")
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        (folder / "my-tasks").mkdir(exist_ok=True)
+        points = np.column_stack([x := rng.uniform(0, 4, 12), 10 - i * x])
+        np.savetxt(folder / "my-tasks" / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
+    (folder / "few.csv").write_text("x,y\n1,2\n2,3\n")
+    (folder / "where.csv").write_text("x\n1.5\n")
+    return folder
+
+
+def test_commands_then_programs(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("mmaml ")]
+    assert len(commands) >= 2
+    for command in commands:
+        arguments = shlex.split(command, comments=True)[1:]
+        if arguments[0] == "train":
+            arguments += TINY.split()
+        assert main(arguments) == 0, command
+    programs = blocks("python")
+    assert len(programs) >= 2
+    for program in programs:
+        exec(program, {})  # the README's own text
+    assert "(6,)" in capsys.readouterr().out
+
+
+def test_every_option_the_docs_name_exists(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "regression-5", "--help"])
+    known = capsys.readouterr().out
+    for option in set(re.findall(r"`(--[a-z-]+)[ `]", (ROOT / "docs" / "regression.md").read_text())):
+        assert option in known, option
+
+
+def test_links_between_files_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_in_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_example_runs(tmp_path, monkeypatch):
+    import runpy
+
+    example = runpy.run_path(str(ROOT / "examples" / "curves_of_an_instrument.py"))
+    options = example["Options"](folder=tmp_path, tasks=4, meta_iterations=2)
+    assert example["main"](options) == 0
+    assert (tmp_path / "fits.png").stat().st_size > 10_000
