@@ -88,7 +88,7 @@ class InnerLoop(eqx.Module):
       default leaves ordinary steps alone and keeps one exploding task from poisoning a whole run.
     - `clip_value`: bound on each entry of an inner gradient; needs the materialised engine.
     - `adapts`: `"all"` parameters, or the `"head"` alone (ANIL, Raghu et al. 2020).
-    - `engine`: `"auto"` takes the dual engine where it applies and pays.
+    - `engine`: `"auto"` takes the dual engine where it applies; there each layer decides whether pairs pay.
     """
 
     rates: float | LearnedRates = 1e-3
@@ -114,7 +114,7 @@ def adapt(
     Raises `ValueError` if the dual engine is asked for where it does not apply.
     """
     steps = inner.steps if steps is None else steps
-    take = _dual if _choose_dual(inner, model.network, support, steps) else _materialised
+    take = _dual if _choose_dual(inner, model.network) else _materialised
     return take(inner, model, support, loss, steps)
 
 
@@ -135,7 +135,7 @@ def _is_layer(node: PyTree) -> bool:
     return isinstance(node, eqx.nn.Linear | FastLinear | MetaOnly)
 
 
-def _choose_dual(inner: InnerLoop, network: AbstractNetwork, support: Samples, steps: int) -> bool:
+def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:
     per_parameter = isinstance(inner.rates, LearnedRates) and inner.rates.per_parameter
     obstacle = (
         (not network.linear_once and "the network does not declare `linear_once`")
@@ -144,11 +144,7 @@ def _choose_dual(inner: InnerLoop, network: AbstractNetwork, support: Samples, s
     )
     if inner.engine == "dual" and obstacle:
         raise ValueError(f"the dual engine cannot be used: {obstacle}, or take engine='auto'")
-    if inner.engine == "auto":
-        points = jax.tree.leaves(support.inputs)[0].shape[0]
-        # Beyond this the products with the growing (H, Δ) cost more than the weight copies they save.
-        return not obstacle and points * steps <= 2 * max(network.widths, default=0)
-    return inner.engine == "dual"
+    return inner.engine == "dual" or (inner.engine == "auto" and not obstacle)
 
 
 def _shrink(clip_norm: float | None, square_norm: Float[Array, ""]) -> Float[Array, ""]:
@@ -183,7 +179,6 @@ def _materialised(inner: InnerLoop, model: TaskModel, support: Samples, loss: Lo
         if (bound := inner.clip_value) is not None:
             gradient = jax.tree.map(lambda g, bound=bound: jnp.clip(g, -bound, bound), gradient)
         shrink = _shrink(inner.clip_norm, _total(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
-
         gradient = jax.tree.map(lambda g, shrink=shrink: shrink * g, gradient)
         fast = jax.tree.map(_descend, inner.rates_at(step, model.network), fast, gradient)
         yield with_fast(fast)

@@ -42,6 +42,7 @@ def learning_curves(runs: Sequence[Run]) -> Figure | None:
     if lowest > 0 and highest > 4 * lowest:
         plain_log_scale(axes)
         axes.set_ylim(bottom=0.8 * lowest)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set(xlabel="meta-iterations", ylabel="validation loss", xlim=(0, None))
     return figure
@@ -66,7 +67,7 @@ def adaptation_curves(runs: Sequence[Run]) -> Figure | None:
         axes.axhline(reference["mean"], **_REFERENCE_LINE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "unmodulated" if x == -1 else f"{x:g}"))
-    if axes.get_ylim()[0] > 0:
+    if axes.dataLim.y0 >= 0:
         axes.set_ylim(bottom=0)
     axes.set(xlabel="gradient steps on a new task", ylabel=metric_name(results[0][2]))
     return figure

@@ -134,7 +134,7 @@ def _highlights(run: Run) -> list[tuple[str, str]]:
     shown = [] if after is None else [(f"{metric} after adaptation ({stage_name(after)})", _number(after))]
     shown += [] if before is None else [(f"{metric} before any gradient step", _number(before))]
     shown += [(f"{metric}, {reference['name']}", _number(reference)) for reference in references([run])]
-    shown.append((f"{result['meta_iterations']:,} meta-iterations", duration(result["train_seconds"])))
+    shown.append((f"training, {result['meta_iterations']:,} meta-iterations", duration(result["train_seconds"])))
     return shown
 
 

@@ -37,6 +37,8 @@ class Estimate:
         return f"{self.mean:{'+' if self.signed else ''}.{digits}f} ± {self.ci95:.{digits}f}"
 
 
+_EFFORT = ("meta-iterations", "trained for", "tasks")
+
 Cell = Estimate | str
 
 
@@ -115,10 +117,13 @@ def modes_table(runs: Sequence[Run]) -> Table:
 
 
 def results_for_terminal(folders: Sequence[RunFolder]) -> Group:
-    """The results of several runs to print with rich, a table for each setting."""
+    """The results of several runs to print with rich, a table for each setting, narrow enough for 80 columns."""
     tables = []
     for setting, runs in by_setting(read_runs(folders)).items():
-        table = to_rich(results_table(runs))
+        results = results_table(runs)
+        keep = len(results.columns) - len(_EFFORT)
+        rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
+        table = to_rich(Table(results.columns[:keep], rows))
         table.title = Text(setting)
         tables.append(table)
     return Group(*tables)
@@ -129,7 +134,8 @@ def to_rich(table: Table, heading: str = "run") -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column(heading, overflow="fold")
     for column in table.columns:
-        shown.add_column(column, justify="right")
+        # Rich breaks lines at spaces only.
+        shown.add_column(Text(column.replace("-", "-\n")), justify="right", no_wrap=True)
     for row in table.rows:
         cells = [Text(str(cell), style="bold" if _is_best(cell) else "") for cell in row.cells]
         shown.add_row(Text(row.name), *cells, style="dim" if row.reference else "")
@@ -173,7 +179,7 @@ def _is_best(cell: Cell) -> bool:
 
 
 def _effort(run: Run) -> tuple[str, str, str]:
-    """Meta-iterations and time spent so far, and tasks of the evaluation."""
+    """Meta-iterations and time spent so far, and tasks of the evaluation, as `_EFFORT` names them."""
     if run.result is not None:
         result = run.result
         return f"{result['meta_iterations']:,}", duration(result["train_seconds"]), f"{result['tasks']:,}"
