@@ -65,7 +65,7 @@ def mean_and_ci(values: Float[np.ndarray, " tasks"]) -> dict[str, float]:
 
 def evaluation_tasks(sources: Sources, count: int) -> Task:
     """The tasks on which all learners of one setting are compared."""
-    return jax.jit(sources.held_out.sample, static_argnums=1)(jr.key(EVALUATION_SEED), count)
+    return eqx.filter_jit(sources.held_out.sample)(jr.key(EVALUATION_SEED), count)
 
 
 def evaluate_run(

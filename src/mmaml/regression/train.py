@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import jax
+import equinox as eqx
 import jax.random as jr
 from rich.console import Console
 
@@ -27,10 +27,10 @@ def train_run(
     """Train, or go on training, the run in `folder`; see `mmaml.runs.training.train`."""
     trainer, sources = make_trainer(config), make_sources(config)
     key = jr.fold_in(jr.key(config.seed), 1)
-    tasks = jax.jit(sources.held_out.sample, static_argnums=1)(key, min(VALIDATION_TASKS, config.final_tasks))
+    tasks = eqx.filter_jit(sources.held_out.sample)(key, min(VALIDATION_TASKS, config.final_tasks))
 
     def validate(learner: AbstractLearner) -> dict[str, float]:
-        return validation_numbers(evaluate(learner, tasks, mean_squared_error))
+        return validation_numbers(sources.scaler.y_std**2 * evaluate(learner, tasks, mean_squared_error))
 
     save_every = max(min(1000, config.iterations // 10), 1)
     schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
