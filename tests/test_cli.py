@@ -11,7 +11,10 @@ from mmaml.cli import main
 from mmaml.runs.metrics import read_metrics
 
 
-TINY = "--budget smoke --meta-iterations 4 --evaluation-tasks 30 --tasks-per-mode 2 --hidden 8 --encoder-hidden 4 --inner-steps 2"
+TINY = (
+    "--budget smoke --meta-iterations 4 --evaluation-tasks 30 "
+    "--tasks-per-mode 2 --hidden 8 --encoder-hidden 4 --inner-steps 2"
+)
 
 
 def mmaml_command(capsys, command, *paths):

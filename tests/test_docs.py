@@ -12,7 +12,10 @@ from mmaml.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TINY = "--meta-iterations 2 --evaluation-tasks 20 --tasks-per-mode 1 --hidden 6 --encoder-hidden 3 --inner-steps 1 --overwrite"
+TINY = (
+    "--meta-iterations 2 --evaluation-tasks 20 --tasks-per-mode 1 "
+    "--hidden 6 --encoder-hidden 3 --inner-steps 1 --overwrite"
+)
 
 
 def blocks(language):

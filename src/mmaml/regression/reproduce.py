@@ -86,7 +86,7 @@ def _run_path(out: Path, setting: str, method: str, budget: str, seed: int) -> P
 
 
 def _finish(path: Path, setting: str, method: str, budget: Budget, seed: int, console: Console) -> None:
-    if (path / "report.html").is_file():
+    if (path / "result.json").is_file():
         return
     config = replace(PRESETS[SETTINGS[setting]], budget=budget, seed=seed, **METHODS[method])
     if (path / "config.json").is_file():
