@@ -101,7 +101,8 @@ def main(options: Options) -> None:
     if options.peers_python is not None:
         peers = Path(__file__).with_name("peers_torch.py")
         for name, engine, iterations in (
-            ("PyTorch, torch.func.vmap", "vmap", 20),
+            ("PyTorch, vmap, compiled", "compile", 20),
+            ("PyTorch, vmap", "vmap", 10),
             ("PyTorch, one task at a time", "loop", 3),
         ):
             command = [str(options.peers_python), str(peers), "--engine", engine, "--iterations", str(iterations)]

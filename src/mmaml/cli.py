@@ -62,6 +62,7 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
         json: Print the result as JSON, progress on standard error.
     """
     folder = RunFolder.open(run)
+    prepare_jax(folder.read_config().get("devices"))
     _complete(folder, _config_of(folder), tensorboard, json)
 
 
@@ -231,7 +232,6 @@ def _config_of(folder: RunFolder) -> RegressionConfig:
 
 
 def _complete(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
-    prepare_jax()
     from mmaml.regression.run import complete_run
 
     console = _console(json)

@@ -14,7 +14,7 @@ _PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "
 
 
 def prepare_jax(devices: int | None = None) -> None:
-    """Set JAX up for training; call it before JAX is first used.
+    """Set JAX up for training; call it before JAX is first used. Sums are rounded as `devices` divide them.
 
     - On CPUs there is one XLA device per core (or `devices` of them), so that tasks can be shared out over them.
       Where JAX is in use already, its devices stay as they are.
@@ -31,12 +31,15 @@ def prepare_jax(devices: int | None = None) -> None:
 
 
 def provenance() -> dict[str, Any]:
-    """The command, the commit of the source tree (`None` outside one), versions and machine."""
+    """The command, the commit of the source tree (`None` outside one), versions, machine and XLA devices."""
+    import jax
+
     return {
         "command": " ".join(["mmaml", *sys.argv[1:]]) if Path(sys.argv[0]).name == "mmaml" else " ".join(sys.argv),
         "commit": _commit(),
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "devices": jax.device_count(),
     }
 
 
