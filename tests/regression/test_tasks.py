@@ -1,6 +1,7 @@
 """The families against formulas written down apart from the code, and their samplers' ranges."""
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ FORMULAS = {
 @pytest.mark.parametrize("name", FAMILIES)
 def test_values_and_parameter_ranges(name):
     parameters, values, ranges = FORMULAS[name]
-    np.testing.assert_allclose(FAMILIES[name](np.float32(parameters), np.float32(X)), values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(FAMILIES[name](jnp.array(parameters), jnp.array(X)), values, rtol=1e-5, atol=1e-6)
     drawn = np.asarray(jax.vmap(FAMILIES[name].draw)(jr.split(jr.key(0), 2000)))
     for column, (low, high) in zip(drawn.T, ranges, strict=True):
         assert stats.kstest(column, stats.uniform(low, high - low).cdf).pvalue > 1e-3

@@ -53,23 +53,27 @@ class MetaTrainer(eqx.Module):
         """The learner with the parameters of `state`."""
         return eqx.combine(jax.device_get(state.parameters), self.learner)
 
-    @eqx.filter_jit
     def run(
-        self, state: MetaState, iterations: int | Int[Array, ""], at_most: int
+        self, state: MetaState, iterations: int, at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
 
         Returns the new state, and for each iteration the `loss` (on that iteration's tasks, before its update) and
         the `gradient_norm`; entries from `iterations` on are zero.
         """
+        return self._run(state, jnp.asarray(iterations), at_most)
 
+    @eqx.filter_jit
+    def _run(
+        self, state: MetaState, iterations: Int[Array, ""], at_most: int
+    ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         def body(i: Int[Array, ""], carry: PyTree) -> PyTree:
             state, history = carry
             state, numbers = self._step(state)
             return state, {name: history[name].at[i].set(number) for name, number in numbers.items()}
 
         history = {name: jnp.zeros(at_most) for name in ("loss", "gradient_norm")}
-        return jax.lax.fori_loop(0, jnp.asarray(iterations), body, (state, history))
+        return jax.lax.fori_loop(0, iterations, body, (state, history))
 
     def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
