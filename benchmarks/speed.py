@@ -30,13 +30,18 @@ class Options:
     """JSON file for the figures."""
     scaling: bool = False
     """Also vary tasks, shots, steps and width, one at a time."""
-    engine: tyro.conf.Suppress[Literal["dual", "materialised"] | None] = None
+    engine: Literal["dual", "materialised"] | None = None
     """Measure this engine in this process and print one JSON line."""
-    tasks_per_mode: tyro.conf.Suppress[int] = 25
-    shots: tyro.conf.Suppress[int] = 5
-    steps: tyro.conf.Suppress[int] = 5
-    width: tyro.conf.Suppress[int] = 100
-    devices: tyro.conf.Suppress[int] = 0
+    tasks_per_mode: int = 25
+    """Tasks of each of the five modes, with `engine`."""
+    shots: int = 5
+    """Support points, with `engine`."""
+    steps: int = 5
+    """Inner steps, with `engine`."""
+    width: int = 100
+    """Units of the three hidden layers, with `engine`."""
+    devices: int = 0
+    """XLA devices, with `engine`; 0: one for each core."""
 
 
 def measure(options: Options) -> dict[str, Any]:
