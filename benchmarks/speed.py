@@ -46,7 +46,7 @@ class Options:
 
 def measure(options: Options) -> dict[str, Any]:
     """Time our meta-iterations in this process: the best of five dispatches of 20."""
-    from mmaml.regression.build import make_trainer
+    from mmaml.regression.experiment import RegressionExperiment
     from mmaml.regression.presets import PRESETS
     from mmaml.runs.environment import prepare_jax
 
@@ -63,7 +63,7 @@ def measure(options: Options) -> dict[str, Any]:
         inner_steps=options.steps,
         hidden=(options.width,) * 3,
     )
-    trainer = make_trainer(config)
+    trainer = RegressionExperiment(config).trainer
     began = time.perf_counter()
     state, _ = jax.block_until_ready(trainer.run(trainer.initial_state(), 20, 20))
     first = time.perf_counter() - began

@@ -12,7 +12,9 @@ ALLOWED = {
     "nn": {"core", "nn"},
     "runs": {"core", "runs"},
     "report": {"runs", "report"},
-    "regression": {"core", "nn", "runs", "report", "regression"},
+    "supervised": {"core", "runs", "report", "supervised"},
+    "regression": {"core", "nn", "runs", "report", "supervised", "regression"},
+    "classification": {"core", "nn", "runs", "report", "supervised", "classification"},
 }
 
 

@@ -9,12 +9,18 @@ from typing import Any, Literal
 import tyro
 from rich.console import Console
 
-from mmaml.regression.presets import PRESETS, Budget, RegressionConfig
+from mmaml import hub
+from mmaml.domains import DOMAINS, PRESETS, TABLES, domain_of, open_experiment
+from mmaml.report.html import write_report
+from mmaml.report.tables import results_for_terminal
 from mmaml.runs import trackers
-from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
+from mmaml.supervised.config import Budget
+from mmaml.supervised.experiment import AbstractExperiment, complete_run, evaluate_run
+from mmaml.supervised.reproduce import reproduce_table
 
 
 app = tyro.extras.SubcommandApp()
@@ -23,6 +29,7 @@ Run = tyro.conf.Positional[Path]
 Runs = tyro.conf.Positional[tuple[Path, ...]]
 # A preset is a subcommand whose options are the fields of its configuration.
 Preset = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False, sort_subcommands=False)
+Table = Literal[tuple(TABLES)]
 
 
 @app.command
@@ -37,19 +44,18 @@ def train(
 
     Args:
         config: The published setting to start from.
-        out: Folder of the run; default: runs/<preset>-<learner>-<budget>.
+        out: Folder of the run; default: runs/<setting>-<learner>-<budget>.
         overwrite: Replace the run that is there.
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
     prepare_jax()
-    from mmaml.regression.build import make_sources
-
     config.check()
-    make_sources(config)  # fails here, before anything is written, if the data cannot be used
-    path = out or Path("runs") / f"{config.preset}-{config.learner}-{config.budget}"
-    folder = RunFolder.create(path, "regression", to_dict(config), overwrite=overwrite)
-    _complete(folder, config, tensorboard, json)
+    domain = domain_of(config)
+    experiment = DOMAINS[domain].experiment(config)  # fails before anything is written, if the data cannot be used
+    path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
+    folder = RunFolder.create(path, domain, to_dict(config), overwrite=overwrite)
+    _complete(folder, experiment, tensorboard, json)
 
 
 @app.command
@@ -63,7 +69,7 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
     """
     folder = RunFolder.open(run)
     prepare_jax(folder.read_config().get("devices"))
-    _complete(folder, _config_of(folder), tensorboard, json)
+    _complete(folder, open_experiment(folder), tensorboard, json)
 
 
 @app.command
@@ -76,12 +82,10 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
         steps: Gradient steps on each; default: as in meta-training.
         json: Print the result as JSON.
     """
-    from mmaml.regression.evaluate import evaluate_run
-
     folder = RunFolder.open(run)
     prepare_jax()
     with _console(json).status("evaluating"):
-        result = evaluate_run(folder, _config_of(folder), tasks=tasks, steps=steps)
+        result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
     _show_results([folder], result if json else None)
 
 
@@ -94,8 +98,6 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
         out: The page; default: report.html in the first run's folder.
         json: Print the page's path as JSON.
     """
-    from mmaml.report.html import write_report
-
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
     write_report(folders, page)
@@ -108,11 +110,11 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
 
 @app.command
 def reproduce(
-    table: tyro.conf.Positional[Literal["table1"]],
+    table: tyro.conf.Positional[Table],  # pyright: ignore[reportInvalidTypeForm]
     budget: Budget = "cpu",
     out: Path = Path("results"),
-    settings: tuple[str, ...] = ("2 modes", "3 modes", "5 modes"),
-    methods: tuple[str, ...] = ("maml", "multi-maml", "lstm", "mmaml-softmax", "mmaml-sigmoid", "mmaml-film"),
+    settings: tuple[str, ...] = (),
+    methods: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (0,),
     json: bool = False,
 ) -> None:
@@ -122,16 +124,14 @@ def reproduce(
         table: The table: table1 is few-shot regression.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
-        settings: Columns to fill.
-        methods: Rows to fill.
+        settings: Columns to fill; default: all.
+        methods: Rows to fill; default: all.
         seeds: Runs of each cell.
         json: Print the table's cells as JSON, progress on standard error.
     """
     prepare_jax()
-    from mmaml.regression.reproduce import reproduce_table1
-
-    cells = reproduce_table1(
-        out, budget=budget, settings=settings, methods=methods, seeds=seeds, console=_console(json)
+    cells = reproduce_table(
+        TABLES[table], out, budget=budget, settings=settings, methods=methods, seeds=seeds, console=_console(json)
     )
     if json:
         print(json_format.dumps(cells))
@@ -148,26 +148,19 @@ def adapt(
     steps: int | None = None,
     mode: str | None = None,
 ) -> None:
-    """Learn a new task from a few labelled points and predict others.
+    """Learn a new task from a few labelled examples and predict others.
 
     Args:
         run: Folder of a run, or a file made by `mmaml export`.
-        support: CSV file with the labelled points, columns x (or x1, x2, …) and y.
-        query: CSV file with the points to predict, columns x (or x1, x2, …).
+        support: The labelled examples: a CSV file with the columns x (or x1, x2, …) and y.
+        query: What to predict: a CSV file with the columns x (or x1, x2, …).
         out: CSV file for the predictions; default: standard output.
         steps: Gradient steps; default: as in meta-training.
         mode: The task's mode; only Multi-MAML needs it.
     """
-    from mmaml.hub import load
-    from mmaml.regression.tables import read_table, write_predictions
-
-    model = load(run)
-    few, where = read_table(support), read_table(query, with_targets=False)
-    try:
-        predictions = model.adapt(few.x, few.y, steps=steps, mode=mode).predict(where.x)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    write_predictions(where, predictions, out)
+    prepare_jax()
+    model = hub.load(run)
+    DOMAINS[domain_of(model.config)].adapt_files(model, support, query, out, steps=steps, mode=mode)
 
 
 @app.command
@@ -178,9 +171,7 @@ def export(run: Run, file: tyro.conf.Positional[Path]) -> None:
         run: Folder of the run.
         file: The file to write.
     """
-    from mmaml.hub import load
-
-    load(run).save(file)
+    hub.load(run).save(file)
     Console().print(f"Model: {file}", soft_wrap=True, highlight=False)
 
 
@@ -195,7 +186,7 @@ def presets(json: bool = False) -> None:
         print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
         return
     for name, config in PRESETS.items():
-        Console().print(f"[bold]{name}[/]  few-shot regression over {', '.join(config.families) or 'your own tasks'}")
+        Console().print(f"[bold]{name}[/]  {config.description}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -224,26 +215,16 @@ def _console(json: bool) -> Console:
     return Console(stderr=json)
 
 
-def _config_of(folder: RunFolder) -> RegressionConfig:
-    stored = folder.read_config()
-    if stored["domain"] != "regression":
-        raise UserError(f"{folder.path} is a run of the domain {stored['domain']!r}; this version knows: regression.")
-    return from_dict(RegressionConfig, stored["config"])
-
-
-def _complete(folder: RunFolder, config: RegressionConfig, tensorboard: bool, json: bool) -> None:
-    from mmaml.regression.run import complete_run
-
+def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bool, json: bool) -> None:
     console = _console(json)
     with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
-        result = complete_run(folder, config, console, track)
+        result = complete_run(folder, experiment, console, track)
+    write_report([folder], folder.report_path)
     _show_results([folder], result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
 
 
 def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> None:
-    from mmaml.report.tables import results_for_terminal
-
     if result is not None:
         print(json_format.dumps(result))
     else:

@@ -16,11 +16,12 @@ from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
 from mmaml.regression import figures
 from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
-from mmaml.regression.figures import Examples, embedding_map, embeddings, examples_of, function_fits, neighbour_accuracy
+from mmaml.regression.figures import Examples, examples_of, function_fits
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler, Table, TableTasks
 from mmaml.report.drawing import to_svg
 from mmaml.runs.folder import RunFolder
+from mmaml.supervised.embedding import embedding_map, embeddings, neighbour_accuracy
 
 
 FAMILIES = ("sinusoid", "linear", "l1")
@@ -141,7 +142,7 @@ def test_embeddings_and_their_map():
     assert isinstance(mmaml, MMAML)
     x, y = jnp.asarray(np.random.default_rng(0).normal(size=(2, 60, 5, 1)), jnp.float32)
     tasks = Task(Samples(x, y), Samples(x, y), jnp.arange(60) % 3)
-    points, modes = embeddings(mmaml, tasks), np.asarray(tasks.mode)
+    points, modes = np.asarray(embeddings(mmaml, tasks.support)), np.asarray(tasks.mode)
     assert points.shape == (60, 6)
     model = eqx.filter_jit(mmaml.condition)(jax.tree.map(lambda leaf: leaf[0], tasks.support), tasks.mode[0])
     np.testing.assert_allclose(points[0], np.asarray(model.embedding), rtol=1e-5)
@@ -153,8 +154,8 @@ def test_embeddings_and_their_map():
 
 def test_write_figures(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "EMBEDDED_TASKS", 60)
-    figures.write_figures(RunFolder(tmp_path / "mmaml"), learner("mmaml"), CONFIG)
-    figures.write_figures(RunFolder(tmp_path / "maml"), learner("maml"), replace(CONFIG, learner="maml"))
+    figures.write_figures(RunFolder(tmp_path / "mmaml"), learner("mmaml"), "mmaml", make_sources(CONFIG))
+    figures.write_figures(RunFolder(tmp_path / "maml"), learner("maml"), "maml", make_sources(CONFIG))
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert names == {f"mmaml/figures/{name}" for name in ("fits.svg", "embedding.svg", "embedding.json")} | {
         "maml/figures/fits.svg"
@@ -165,7 +166,6 @@ def test_write_figures(tmp_path, monkeypatch):
     assert 0 <= numbers["neighbour_accuracy"] <= 1
 
 
-def test_functions_of_several_inputs_have_no_fits(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "make_sources", lambda config: table_sources(in_size=2))
-    figures.write_figures(RunFolder(tmp_path), learner("maml", in_size=2), CONFIG)
+def test_functions_of_several_inputs_have_no_fits(tmp_path):
+    figures.write_figures(RunFolder(tmp_path), learner("maml", in_size=2), "maml", table_sources(in_size=2))
     assert not list(tmp_path.iterdir())

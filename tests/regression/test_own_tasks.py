@@ -5,7 +5,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml.regression.tables import load_tasks, read_table, write_predictions
+from mmaml.regression.adapt import write_predictions
+from mmaml.regression.tables import load_tasks, read_table
 from mmaml.runs.errors import UserError
 
 

@@ -36,7 +36,7 @@ def make_run(tmp_path) -> MakeRun:
         folder.config_path.write_text(json.dumps(config))
         losses = [4.0 / i for i in range(1, rows + 1)]
         metrics = [
-            {"step": 100 * i, "seconds": 2.0 * i, "loss": y, "query_loss": y, "query_ci95": y / 10, "prior_loss": 5.0}
+            {"step": 100 * i, "seconds": 2.0 * i, "loss": y, "query": y, "query_ci95": y / 10, "query_before": 5.0}
             for i, y in enumerate(losses, start=1)
         ]
         folder.metrics_path.write_text("".join(json.dumps(row) + "\n" for row in metrics))

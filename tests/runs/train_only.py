@@ -5,11 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.train import train_run
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.folder import RunFolder
+from mmaml.supervised.experiment import train_run
 
 
 CONFIG = RegressionConfig(
@@ -29,7 +30,7 @@ if __name__ == "__main__":
     folder = RunFolder.open(path) if exists else RunFolder.create(path, "regression", to_dict(CONFIG))
     try:
         with folder.locked():
-            train_run(folder, CONFIG, Console(), lambda step, numbers: None)
+            train_run(folder, RegressionExperiment(CONFIG), Console(), lambda step, numbers: None)
     except Exception as error:
         print(error)
         sys.exit(getattr(error, "exit_code", 1))

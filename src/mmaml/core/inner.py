@@ -94,7 +94,7 @@ class InnerLoop(eqx.Module):
     rates: float | LearnedRates = 1e-3
     steps: int = eqx.field(static=True, default=5)
     first_order: bool = eqx.field(static=True, default=False)
-    clip_norm: float | None = eqx.field(static=True, default=20.0)
+    clip_norm: float | None = eqx.field(static=True, default=200.0)
     clip_value: float | None = eqx.field(static=True, default=None)
     adapts: Adapts = eqx.field(static=True, default="all")
     engine: Engine = eqx.field(static=True, default="auto")

@@ -12,26 +12,22 @@ import matplotlib
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
-from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
-from mmaml.regression.build import Sources, make_sources, mean_squared_error
-from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.build import Sources, mean_squared_error
 from mmaml.regression.tables import Scaler
 from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
-from mmaml.report.drawing import INK, MUTED, STYLE, colour, line_style, to_svg
-from mmaml.runs.files import write_atomically, write_json
+from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
+from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
+from mmaml.supervised.embedding import embeddings, write_embedding
 
 
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
 
 EMBEDDED_TASKS = 1500
-NEIGHBOURS = 15
 GRID_POINTS = 201
 
 
@@ -145,70 +141,16 @@ def _after_steps(steps: set[int]) -> str:
     return f"after {count} gradient step" + "s" * (count != 1)
 
 
-@eqx.filter_jit
-def _embed(learner: MMAML, tasks: Task) -> Float[Array, "tasks embedding"]:
-    return jax.vmap(learner.modulator.encoder)(tasks.support)
+def write_figures(folder: RunFolder, learner: AbstractLearner, label: str, sources: Sources) -> None:
+    """Draw a run's `figures/fits.svg`, if its functions have one input, and MMAML's map of task embeddings.
 
-
-def embeddings(learner: MMAML, tasks: Task) -> Float[np.ndarray, "tasks embedding"]:
-    """The task embedding υ of every task."""
-    return np.asarray(_embed(learner, tasks))
-
-
-def neighbour_accuracy(
-    embeddings: Float[np.ndarray, "tasks embedding"], modes: Int[np.ndarray, " tasks"], k: int = NEIGHBOURS
-) -> float:
-    """How often the mode of a task is the commonest one among its `k` nearest neighbours, itself left out.
-
-    Ties go to the mode with the lowest number. Raises `ValueError` unless there are more than `k` tasks.
+    Raises `UserError` if the disk does not take them.
     """
-    nearest = NearestNeighbors(n_neighbors=k).fit(embeddings).kneighbors(return_distance=False)
-    votes = np.stack([(modes[nearest] == mode).sum(1) for mode in range(modes.max() + 1)])
-    return float(np.mean(votes.argmax(0) == modes))
-
-
-@matplotlib.rc_context(STYLE)
-def embedding_map(
-    embeddings: Float[np.ndarray, "tasks embedding"], modes: Int[np.ndarray, " tasks"], names: Sequence[str]
-) -> Figure:
-    """Figure 3a: tasks laid out in the plane by t-SNE, coloured by mode; `names[i]` is the name of mode `i`.
-
-    Beside it stands the neighbour accuracy, which unlike the picture looks at all of the embedding.
-    """
-    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
-    with threadpool_limits(1):
-        plane = TSNE(init="pca", random_state=FIGURE_SEED).fit_transform(embeddings)
-    figure = Figure((6.6, 4.0))
-    axes = figure.add_subplot()
-    for i in range(len(names)):
-        x, y = plane[modes == i].T
-        # The markers differ too, for readers and printers who cannot tell the colours.
-        axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.8, markeredgewidth=0)
-    axes.set(xticks=[], yticks=[])
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.spines[:].set_visible(False)
-    axes.legend(axes.lines, names, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
-    accuracy = neighbour_accuracy(embeddings, modes)
-    note = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right\n(chance: {1 / len(names):.0%})"
-    axes.text(1.02, 0, note, transform=axes.transAxes, va="bottom", color=MUTED)
-    return figure
-
-
-def write_figures(folder: RunFolder, learner: AbstractLearner, config: RegressionConfig) -> None:
-    """Draw a run's `figures/fits.svg`, if its functions have one input, and MMAML's `figures/embedding.svg`.
-
-    `embedding.json` beside the latter holds the neighbour accuracy. Raises `UserError` if the disk does not take them.
-    """
-    sources = make_sources(config)
     examples = examples_of(sources)
     if examples.grid.shape[1] == 1:
-        fits = function_fits({config.learner: learner}, examples)
+        fits = function_fits({label: learner}, examples)
         write_atomically(folder.figures_path / "fits.svg", to_svg(fits))
     if isinstance(learner, MMAML):
         tasks = eqx.filter_jit(sources.held_out.sample)(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
-        points, modes = embeddings(learner, tasks), np.asarray(tasks.mode)
-        picture = embedding_map(points, modes, sources.held_out.modes)
-        write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
-        accuracy = neighbour_accuracy(points, modes)
-        numbers = {"neighbour_accuracy": accuracy, "k": NEIGHBOURS, "tasks": EMBEDDED_TASKS}
-        write_json(folder.figures_path / "embedding.json", numbers)
+        points = np.asarray(embeddings(learner, tasks.support))
+        write_embedding(folder, points, np.asarray(tasks.mode), sources.held_out.modes)

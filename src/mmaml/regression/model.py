@@ -1,11 +1,9 @@
 """A trained learner in use: adapt it to a few points of a new task, then predict."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -19,7 +17,10 @@ from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.runs.errors import UserError
+from mmaml.supervised.modelfile import fill_learner, write_model
+
+
+DOMAIN = "regression"
 
 
 class AdaptedRegressor:
@@ -69,38 +70,14 @@ class RegressionModel:
         return AdaptedRegressor(_adapt(self.learner, support, jnp.asarray(index), steps), self.scaler)
 
     def save(self, path: Path) -> None:
-        """Write the model to one safetensors file; everything but the arrays is JSON in its header."""
-        from safetensors.numpy import save
-
-        from mmaml.runs.files import write_atomically
-
-        header = {
-            "format_version": FORMAT_VERSION,
-            "domain": "regression",
-            "config": to_dict(self.config),
-            "modes": self.modes,
-        }
-        # One entry, because the order of several is not fixed and the same model should give the same file.
-        tensors = _tensors(self.learner) | _scaler_tensors(self.scaler)
-        write_atomically(path, save(tensors, {"mmaml": json.dumps(header)}))
+        """Write the model to one safetensors file."""
+        header = {"config": to_dict(self.config), "modes": self.modes}
+        scaler = {f"scaler.{name}": np.asarray(value) for name, value in vars(self.scaler).items()}
+        write_model(path, DOMAIN, self.learner, header, scaler)
 
     @classmethod
-    def load(cls, path: Path) -> "RegressionModel":
-        """Read a model written by `save`. Raises `UserError` if the file is missing, damaged or something else."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "np") as file:
-                header = json.loads((file.metadata() or {}).get("mmaml", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, ValueError) as error:
-            raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
-        if header.get("domain") != "regression":
-            raise UserError(f"{path} is not a regression model of mmaml; `mmaml export RUN FILE` makes one.")
-        if header["format_version"] != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format version {header['format_version']}, this mmaml reads {FORMAT_VERSION}; update it."
-            )
+    def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "RegressionModel":
+        """The model whose file at `path` holds `header` and `tensors`. Raises `UserError` if it is damaged."""
         config = from_dict(RegressionConfig, header["config"])
         modes = tuple(header["modes"])
         scaler = Scaler(
@@ -111,10 +88,7 @@ class RegressionModel:
         )
         make = eqx.Partial(make_learner, config, in_size=len(scaler.x_mean), modes=len(modes))
         like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
-        return cls(config, _fill(like, tensors, path), scaler, modes)
-
-
-FORMAT_VERSION = 1
+        return cls(config, fill_learner(like, tensors, path), scaler, modes)
 
 
 def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
@@ -136,29 +110,3 @@ def _adapt(learner: AbstractLearner, support: Samples, mode: Int[Array, ""], ste
 @eqx.filter_jit
 def _outputs(model: TaskModel, inputs: Float[Array, "points in"]) -> Float[Array, "points 1"]:
     return model(inputs)
-
-
-def _tensors(learner: AbstractLearner) -> dict[str, np.ndarray]:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(learner, eqx.is_array))
-    return {"learner" + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _scaler_tensors(scaler: Scaler) -> dict[str, np.ndarray]:
-    return {
-        "scaler.x_mean": scaler.x_mean,
-        "scaler.x_std": scaler.x_std,
-        "scaler.y_mean": np.array(scaler.y_mean),
-        "scaler.y_std": np.array(scaler.y_std),
-    }
-
-
-def _fill(like: Any, tensors: dict[str, np.ndarray], path: Path) -> Any:
-    def leaf(key: Any, expected: Any) -> Any:
-        if not isinstance(expected, jax.ShapeDtypeStruct):
-            return expected
-        name = "learner" + jax.tree_util.keystr(key)
-        if name not in tensors or tensors[name].shape != expected.shape:
-            raise UserError(f"{path} does not hold {name} with the shape {expected.shape}: the file is damaged.")
-        return jnp.asarray(tensors[name])
-
-    return jax.tree_util.tree_map_with_path(leaf, like)

@@ -1,7 +1,6 @@
 """A person's own tasks: one CSV file a task, sub-folders as modes if there are any."""
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.runs.errors import UserError
-from mmaml.runs.files import write_atomically
 
 
 HELD_OUT_SHARE = 0.2
@@ -202,16 +200,3 @@ def _read_folder(folder: Path) -> dict[str, list[Table]]:
                 "all tasks must have the same."
             )
     return by_mode
-
-
-def write_predictions(table: Table, predictions: Float[np.ndarray, " points"], out: Path | None) -> None:
-    """Write the inputs and their predictions as CSV, to standard output if `out` is `None`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    width = table.x.shape[1]
-    writer.writerow([*(["x"] if width == 1 else [f"x{i}" for i in range(1, width + 1)]), "y"])
-    writer.writerows([*map(repr, map(float, x)), f"{y:.7g}"] for x, y in zip(table.x, predictions, strict=True))
-    if out is None:
-        print(text.getvalue(), end="")
-    else:
-        write_atomically(out, text.getvalue())

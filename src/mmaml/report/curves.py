@@ -22,14 +22,14 @@ _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
 
 @matplotlib.rc_context(STYLE)
 def learning_curves(runs: Sequence[Run]) -> Figure | None:
-    """Validation loss after adaptation against meta-iterations, with its 95 % confidence band."""
+    """Validation after adaptation against meta-iterations, with its 95 % confidence band."""
     figure, axes = _chart(width=9.6)
     lowest, highest = np.inf, -np.inf
     for i, run in enumerate(runs):
-        rows = [row for row in run.metrics if "query_loss" in row]
+        rows = [row for row in run.metrics if "query" in row]
         if not rows:
             continue
-        step, loss, ci95 = (np.array([row[key] for row in rows]) for key in ("step", "query_loss", "query_ci95"))
+        step, loss, ci95 = (np.array([row[key] for row in rows]) for key in ("step", "query", "query_ci95"))
         # A lone point has no line to be seen by.
         axes.plot(step, loss, color=colour(i), linestyle=line_style(i), marker="o" if len(rows) == 1 else "")
         axes.fill_between(step, loss - ci95, loss + ci95, color=colour(i), alpha=0.15, linewidth=0)
@@ -44,7 +44,7 @@ def learning_curves(runs: Sequence[Run]) -> Figure | None:
         axes.set_ylim(bottom=0.8 * lowest)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axes.set(xlabel="meta-iterations", ylabel="validation loss", xlim=(0, None))
+    axes.set(xlabel="meta-iterations", ylabel="on validation tasks", xlim=(0, None))
     return figure
 
 

@@ -41,6 +41,21 @@ class Checkpoints:
         """Step of the newest checkpoint, `None` if there is none."""
         return self._manager.latest_step()
 
+    def best(self) -> int | None:
+        """Step of the checkpoint with the lowest score, `None` if there is none.
+
+        Raises `UserError` if one of them is damaged.
+        """
+
+        def score(step: int) -> float:
+            try:
+                metrics: Any = self._manager.metrics(step)
+                return metrics["score"]
+            except Exception as error:
+                raise self._damaged(step, error) from error
+
+        return min(self._manager.all_steps(), key=score, default=None)
+
     def save(self, step: int, state: PyTree, score: float) -> None:
         """Save `state`. Raises `UserError` if the disk does not take it; older checkpoints stay as they are."""
         try:
@@ -61,11 +76,14 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(target))
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"the checkpoint {self._path / str(step)} cannot be restored ({reason}). It is damaged or was made "
-                "with another configuration. Delete that folder to go on from an older checkpoint."
-            ) from error
+            raise self._damaged(step, error) from error
+
+    def _damaged(self, step: int, error: Exception) -> UserError:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return UserError(
+            f"the checkpoint {self._path / str(step)} cannot be restored ({reason}). It is damaged or was made "
+            "with another configuration. Delete that folder to go on from an older checkpoint."
+        )
 
     def close(self) -> None:
         """Finish what is being written."""

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import MetaState, MetaTrainer
+from mmaml.core.meta import MetaTrainer
 from mmaml.runs.checkpoint import Checkpoints
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
@@ -35,16 +35,15 @@ def train(
     trainer: MetaTrainer,
     schedule: Schedule,
     validate: Callable[[AbstractLearner], dict[str, float]],
+    score: Callable[[dict[str, float]], float],
     *,
-    title: str,
-    score: str,
     console: Console,
     track: Callable[[int, dict[str, float]], None] = lambda step, numbers: None,
 ) -> AbstractLearner:
     """Train, or go on training, until `schedule.iterations`; return the learner.
 
-    Every `save_every` iterations `validate(learner)` is logged and the state saved; `score` names the validated
-    number by which the best checkpoint is kept. Starting again after any kind of stop gives the same states and
+    Every `save_every` iterations `validate(learner)` is logged and the state saved; the checkpoint with the lowest
+    `score(numbers)` is kept as the best. Starting again after any kind of stop gives the same states and
     metrics as if it had not happened.
 
     Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
@@ -60,21 +59,25 @@ def train(
     earlier_seconds = rows[-1]["seconds"] if rows else 0.0
     began = time.monotonic()
 
-    with progress(title, schedule.iterations, step, console) as report, _stop_requested() as stopped:
+    with progress(folder.path.name, schedule.iterations, step, console) as report, _stop_requested() as stopped:
         while step < schedule.iterations:
             until_save = schedule.save_every - step % schedule.save_every
             count = min(schedule.dispatch, until_save, schedule.iterations - step)
             state, history = trainer.run(state, count, schedule.dispatch)
             losses = np.asarray(history["loss"])[:count]
-            _check_finite(losses, state, step, checkpoints.latest(), folder)
+            if not np.isfinite(losses).all():
+                raise _diverged(step + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1, checkpoints.latest(), folder)
             step += count
             report(step, {"loss": float(losses.mean())})
+            to_save = step % schedule.save_every == 0 or step == schedule.iterations or stopped()
+            if to_save and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)):
+                raise _diverged(step, checkpoints.latest(), folder)
             if step % schedule.save_every == 0 or step == schedule.iterations:
                 numbers = {"loss": float(losses.mean()), **validate(trainer.learner_at(state))}
                 seconds = earlier_seconds + time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
                 append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
-                checkpoints.save(step, state, numbers[score])
+                checkpoints.save(step, state, score(numbers))
                 track(step, numbers)
                 report(step, numbers)
             elif stopped():
@@ -88,10 +91,13 @@ def train(
     return trainer.learner_at(state)
 
 
-def restore_learner(folder: RunFolder, trainer: MetaTrainer) -> tuple[int, AbstractLearner]:
-    """Step and learner of the newest checkpoint. Raises `UserError` if there is none or it is damaged."""
+def restore_learner(folder: RunFolder, trainer: MetaTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
+    """Step and learner of the best checkpoint or of the newest.
+
+    Raises `UserError` if there is none or it is damaged.
+    """
     checkpoints = Checkpoints(folder.checkpoints_path)
-    step = checkpoints.latest()
+    step = checkpoints.best() if best else checkpoints.latest()
     if step is None:
         raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
     state = checkpoints.restore(step, trainer.initial_state())
@@ -99,16 +105,11 @@ def restore_learner(folder: RunFolder, trainer: MetaTrainer) -> tuple[int, Abstr
     return step, trainer.learner_at(state)
 
 
-def _check_finite(losses: np.ndarray, state: MetaState, step: int, saved: int | None, folder: RunFolder) -> None:
-    bad = np.flatnonzero(~np.isfinite(losses))
-    finite_state = all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.parameters))
-    if len(bad) == 0 and finite_state:
-        return
-    where = step + int(bad[0]) + 1 if len(bad) else step + len(losses)
+def _diverged(iteration: int, saved: int | None, folder: RunFolder) -> RunFailed:
     kept = "no checkpoint was written yet" if saved is None else f"the last finite checkpoint, {saved}, is kept"
-    raise RunFailed(
-        f"the run in {folder.path} diverged: the loss or a parameter was not finite at meta-iteration {where}; {kept}. "
-        "Lower --inner-lr or --meta-lr, or keep --inner-clip-norm and --meta-clip-norm on, and start a new run."
+    return RunFailed(
+        f"the run in {folder.path} diverged: the loss or a parameter was not finite at meta-iteration {iteration}; "
+        f"{kept}. Start a new run with a lower --inner-lr or --meta-lr, or with --inner-clip-norm and --meta-clip-norm."
     )
 
 

@@ -1,0 +1,71 @@
+"""The domains by name: what the command line and `mmaml.load` need to know of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mmaml.regression.adapt import adapt_files as adapt_regression_files
+from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.model import DOMAIN as REGRESSION
+from mmaml.regression.model import RegressionModel
+from mmaml.regression.presets import PRESETS as REGRESSION_PRESETS
+from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.table1 import TABLE1
+from mmaml.runs.config import from_dict
+from mmaml.runs.errors import UserError
+from mmaml.runs.folder import RunFolder
+from mmaml.supervised.config import SupervisedConfig
+from mmaml.supervised.experiment import AbstractExperiment
+from mmaml.supervised.reproduce import TableSpec
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A kind of tasks.
+
+    - `config`, `presets`: its options, and the published settings.
+    - `experiment`: what is trained and judged, of a configuration.
+    - `model`: the trained model, of a model file's header, arrays and path.
+    - `adapt_files`: `mmaml adapt` for such a model.
+    - `table`: its table in the paper.
+    """
+
+    config: type[SupervisedConfig]
+    presets: dict[str, Any]
+    experiment: Callable[[Any], AbstractExperiment]
+    model: Callable[..., Any]
+    adapt_files: Callable[..., None]
+    table: TableSpec
+
+
+DOMAINS: dict[str, Domain] = {
+    REGRESSION: Domain(
+        RegressionConfig,
+        REGRESSION_PRESETS,
+        RegressionExperiment,
+        RegressionModel.restore,
+        adapt_regression_files,
+        TABLE1,
+    ),
+}
+
+PRESETS = {name: config for domain in DOMAINS.values() for name, config in domain.presets.items()}
+"""The published settings of all domains."""
+
+TABLES = {domain.table.name: domain.table for domain in DOMAINS.values()}
+"""The paper's tables."""
+
+
+def domain_of(config: SupervisedConfig) -> str:
+    """Name of the domain that a configuration belongs to."""
+    return next(name for name, domain in DOMAINS.items() if isinstance(config, domain.config))
+
+
+def open_experiment(folder: RunFolder) -> AbstractExperiment:
+    """The experiment of a run on disk. Raises `UserError` if this version does not know its domain."""
+    stored = folder.read_config()
+    if stored["domain"] not in DOMAINS:
+        known = ", ".join(DOMAINS)
+        raise UserError(f"{folder.path} is a run of the domain {stored['domain']!r}; this version knows: {known}.")
+    domain = DOMAINS[stored["domain"]]
+    return domain.experiment(from_dict(domain.config, stored["config"]))

@@ -1,0 +1,90 @@
+"""Few-shot regression in a run folder: what is trained, validated, evaluated and drawn."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Float
+
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.meta import MetaTrainer
+from mmaml.core.task import Task
+from mmaml.regression.bayes import posterior_mean, query_mse
+from mmaml.regression.build import make_learner, make_sources, mean_squared_error
+from mmaml.regression.model import RegressionModel
+from mmaml.regression.presets import RegressionConfig
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.training import Schedule
+from mmaml.supervised.build import make_optimiser
+from mmaml.supervised.evaluate import by_mode, evaluate, mean_and_ci
+from mmaml.supervised.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
+
+
+VALIDATION_TASKS = 1000
+
+
+class RegressionExperiment(AbstractExperiment[RegressionConfig]):
+    """Few-shot regression; raises `UserError` if the user's own data cannot be used."""
+
+    metric: ClassVar[str] = "mse"
+    lower_is_better: ClassVar[bool] = True
+    keep_best: ClassVar[bool] = False
+
+    def __init__(self, config: RegressionConfig):
+        learner_key, task_key = jr.split(jr.key(config.seed))
+        self.config = config
+        self.sources = make_sources(config)
+        modes = len(self.sources.train.modes)
+        learner = make_learner(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
+        self.trainer = MetaTrainer(
+            source=self.sources.train,
+            learner=learner,
+            loss=mean_squared_error,
+            optimiser=make_optimiser(config, learner),
+            tasks_per_step=config.tasks_per_mode * modes,
+            key=task_key,
+            task_microbatch=config.task_microbatch,
+        )
+        save_every = max(min(1000, config.iterations // 10), 1)
+        self.schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
+
+    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
+        """Query error in the user's units on held-out tasks that the run's seed fixes."""
+        key = jr.fold_in(jr.key(self.config.seed), 1)
+        return self._errors(learner, self._held_out(key, min(VALIDATION_TASKS, self.config.final_tasks)), None)
+
+    def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
+        """Query error in the user's units.
+
+        For the published families, `reference` is the Bayes-optimal predictor on the same tasks, and `excess` the
+        mean difference to it, task by task.
+        """
+        batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
+        modes, names = np.asarray(batch.mode), self.sources.held_out.modes
+        errors = self._errors(learner, batch, steps)
+        if self.config.data is not None:
+            return Evaluation(errors, modes, {})
+        optimal = np.asarray(query_mse(posterior_mean(batch, self.config.families, key=jr.key(0)), batch))
+        reference = {"name": "bayes-optimal", **by_mode(optimal, modes, names)}
+        return Evaluation(errors, modes, {"reference": reference, "excess": mean_and_ci(errors[:, -1] - optimal)})
+
+    def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write the trained model with the scale of its numbers."""
+        sources = self.sources
+        RegressionModel(self.config, learner, sources.scaler, sources.train.modes).save(folder.model_path)
+
+    def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write Figures 2 and 3a of this run."""
+        # Plotting libraries take a while to import; training should not wait for them.
+        from mmaml.regression.figures import write_figures
+
+        write_figures(folder, learner, self.config.learner, self.sources)
+
+    def _held_out(self, key: jnp.ndarray, count: int) -> Task:
+        return eqx.filter_jit(self.sources.held_out.sample)(key, count)
+
+    def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
+        errors = evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps)
+        return self.sources.scaler.y_std**2 * errors

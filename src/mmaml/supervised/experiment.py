@@ -1,0 +1,122 @@
+"""One run from beginning to end: train, evaluate, save the model, draw."""
+
+import abc
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float, Int
+from rich.console import Console
+
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.meta import MetaTrainer
+from mmaml.runs.environment import provenance
+from mmaml.runs.files import write_json
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+from mmaml.runs.trackers import Track
+from mmaml.runs.training import Schedule, restore_learner, train
+from mmaml.supervised.config import SupervisedConfig
+from mmaml.supervised.evaluate import by_mode, mean_and_ci
+
+
+EVALUATION_SEED = 20191208
+"""Learners are compared on tasks that are the same for all of them, whatever a run's own seed."""
+
+
+class Evaluation(NamedTuple):
+    """`values[i, s]` is the metric on task `i` after `s` gradient steps; `more` goes into result.json as it is."""
+
+    values: Float[np.ndarray, "tasks stages"]
+    modes: Int[np.ndarray, " tasks"]
+    more: dict[str, Any]
+
+
+Config = TypeVar("Config", bound=SupervisedConfig)
+
+
+class AbstractExperiment(abc.ABC, Generic[Config]):
+    """What a domain makes of a configuration: data read once, an untrained learner, and how to judge and show it.
+
+    With `keep_best` the run's result is the checkpoint with the best validation, else the last one.
+    """
+
+    metric: ClassVar[str]
+    lower_is_better: ClassVar[bool]
+    keep_best: ClassVar[bool]
+    config: Config
+    trainer: MetaTrainer
+    schedule: Schedule
+
+    @abc.abstractmethod
+    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
+        """The metric on a few held-out tasks, before and after each gradient step, to follow the training by."""
+
+    @abc.abstractmethod
+    def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
+        """Judge the learner on `tasks` fresh tasks, the same for every learner."""
+
+    @abc.abstractmethod
+    def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write the trained model, ready for use, to the run's `model_path`."""
+
+    @abc.abstractmethod
+    def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write pictures to the run's `figures_path`."""
+
+
+def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> dict[str, Any]:
+    """Do what is left to do of the run in `folder`, and return its result.
+
+    Raises what `mmaml.runs.training.train` raises, and `UserError` if another process works on the run.
+    """
+    with folder.locked():
+        learner = train_run(folder, experiment, console, track)
+        with console.status("evaluating"):
+            result = evaluate_run(folder, experiment)
+        with console.status("drawing"):
+            experiment.draw(learner, folder)
+    return result
+
+
+def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> AbstractLearner:
+    """Train, or go on training, the run in `folder`; save its model and return the learner."""
+
+    def validate(learner: AbstractLearner) -> dict[str, float]:
+        values = experiment.validate(learner)
+        after = mean_and_ci(values[:, -1])
+        return {"query": after["mean"], "query_ci95": after["ci95"], "query_before": float(values[:, 0].mean())}
+
+    def score(numbers: dict[str, float]) -> float:
+        return numbers["query"] if experiment.lower_is_better else -numbers["query"]
+
+    train(folder, experiment.trainer, experiment.schedule, validate, score, console=console, track=track)
+    _, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
+    experiment.save_model(learner, folder)
+    return learner
+
+
+def evaluate_run(
+    folder: RunFolder, experiment: AbstractExperiment, *, tasks: int | None = None, steps: int | None = None
+) -> dict[str, Any]:
+    """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it."""
+    config = experiment.config
+    iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
+    values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
+    names = experiment.trainer.source.modes
+    result = {
+        "preset": config.preset,
+        "learner": config.learner,
+        "modulation": config.modulation if isinstance(learner, MMAML) else None,
+        "budget": config.budget,
+        "metric": experiment.metric,
+        "lower_is_better": experiment.lower_is_better,
+        "tasks": len(values),
+        "seed": config.seed,
+        "meta_iterations": iterations,
+        "train_seconds": read_metrics(folder.metrics_path)[-1]["seconds"],
+        **provenance(),
+        "stages": [{"steps": step, **by_mode(values[:, step], modes, names)} for step in range(values.shape[1])],
+        **more,
+    }
+    write_json(folder.result_path, result)
+    return result

@@ -1,0 +1,69 @@
+"""A trained learner as one safetensors file: arrays, and JSON for all the rest in its header."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mmaml.core.learners import AbstractLearner
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import write_atomically
+
+
+FORMAT_VERSION = 1
+
+
+def write_model(
+    path: Path, domain: str, learner: AbstractLearner, header: dict[str, Any], more: dict[str, np.ndarray]
+) -> None:
+    """Write the learner's arrays and `more` of them, with `header`, to `path`, whole or not at all."""
+    from safetensors.numpy import save
+
+    leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(learner, eqx.is_array))
+    tensors = {"learner" + jax.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves}
+    # One entry, because the order of several is not fixed and the same model should give the same file.
+    text = json.dumps({"format_version": FORMAT_VERSION, "domain": domain, **header})
+    write_atomically(path, save(tensors | more, {"mmaml": text}))
+
+
+def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header, with its `domain`, and arrays of a file that `write_model` wrote.
+
+    Raises `UserError` if the file is missing, damaged, of another version or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            header = json.loads((file.metadata() or {}).get("mmaml", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
+    if "domain" not in header:
+        raise UserError(f"{path} is not a model of mmaml; `mmaml export RUN FILE` makes one.")
+    if header["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {header['format_version']}, this mmaml reads {FORMAT_VERSION}; update it."
+        )
+    return header, tensors
+
+
+def fill_learner(like: Any, tensors: dict[str, np.ndarray], path: Path) -> Any:
+    """A learner of the structure `like` (shapes in the place of arrays) with the arrays read from `path`.
+
+    Raises `UserError` if one is missing or has another shape.
+    """
+
+    def leaf(where: Any, expected: Any) -> Any:
+        if not isinstance(expected, jax.ShapeDtypeStruct):
+            return expected
+        name = "learner" + jax.tree_util.keystr(where)
+        if name not in tensors or tensors[name].shape != expected.shape:
+            raise UserError(f"{path} does not hold {name} with the shape {expected.shape}: the file is damaged.")
+        return jnp.asarray(tensors[name])
+
+    return jax.tree_util.tree_map_with_path(leaf, like)

@@ -1,0 +1,181 @@
+"""A table of the paper from our own runs, its numbers beside ours."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mmaml.runs.config import require, to_dict
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import read_json, write_atomically, write_json
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.trackers import no_tracker
+from mmaml.supervised.config import Budget, SupervisedConfig
+from mmaml.supervised.experiment import AbstractExperiment, complete_run
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What a table of the paper consists of.
+
+    - `settings`: columns, and the configuration each begins with.
+    - `methods`: rows, and the options by which each differs.
+    - `paper`, `workshop`: published numbers by method, stage and setting.
+    - `data`: what a configuration's tasks are really made of, for the record.
+    - `digits`: decimal places in print; `scale` is what a number is multiplied with for that.
+    """
+
+    name: str
+    domain: str
+    caption: str
+    settings: dict[str, SupervisedConfig]
+    methods: dict[str, dict[str, Any]]
+    paper: dict[tuple[str, str], dict[str, float]]
+    workshop: dict[tuple[str, str], dict[str, float]]
+    data: Callable[[Any], str]
+    experiment: Callable[[Any], AbstractExperiment]
+    digits: int = 3
+    scale: float = 1
+
+    def config(self, setting: str, method: str, budget: Budget, seed: int) -> SupervisedConfig:
+        """The configuration of one cell."""
+        return replace(self.settings[setting], budget=budget, seed=seed, **self.methods[method])
+
+
+STAGES = {"post-modulation": 0, "post-adaptation": -1}
+
+
+def reproduce_table(
+    spec: TableSpec,
+    out: Path,
+    *,
+    budget: Budget,
+    settings: Sequence[str],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Do the runs of a table that are not done yet, resuming what is half done; return the table's cells.
+
+    Runs lie in `out/runs`. The table's JSON and Markdown in `out` are written anew after each of them, from all
+    finished runs of the budget that are there. Without `settings` or `methods` all are done. Raises `UserError` for
+    unknown ones.
+    """
+    for option, given, known in (("settings", settings, spec.settings), ("methods", methods, spec.methods)):
+        for name in given:
+            require(name in known, option, name, f"one of {', '.join(known)}")
+    for setting in settings or spec.settings:
+        for method in methods or spec.methods:
+            for seed in seeds:
+                path = _run_path(spec, out, setting, method, budget, seed)
+                _finish(spec, path, spec.config(setting, method, budget, seed), console)
+                write_table(spec, out, budget)
+    return write_table(spec, out, budget)
+
+
+def write_table(spec: TableSpec, out: Path, budget: Budget) -> list[dict[str, Any]]:
+    """Collect the finished runs of `budget` in `out/runs` into the table's JSON and Markdown."""
+    cells = [cell for setting in spec.settings for cell in _cells_of_setting(spec, out, setting, budget)]
+    if not cells:
+        raise UserError(f"{out} has no finished run of the budget {budget!r}.")
+    write_json(out / f"{spec.name}.json", {"table": spec.name, "cells": cells})
+    write_atomically(out / f"{spec.name}.md", "\n".join(_markdown(spec, cells)) + "\n")
+    return cells
+
+
+def _run_path(spec: TableSpec, out: Path, setting: str, method: str, budget: str, seed: int | str) -> Path:
+    return out / "runs" / f"{spec.settings[setting].short_name}-{method}-{budget}-seed{seed}"
+
+
+def _finish(spec: TableSpec, path: Path, config: SupervisedConfig, console: Console) -> None:
+    """Do what is left to do of one run."""
+    if (path / "result.json").is_file():
+        return
+    if (path / "config.json").is_file():
+        folder = RunFolder.open(path)
+        if folder.read_config()["config"] != _as_stored(config):
+            raise UserError(f"{path} holds a run with other options than this table's; move it away.")
+    else:
+        folder = RunFolder.create(path, spec.domain, to_dict(config))
+    with no_tracker() as track:
+        complete_run(folder, spec.experiment(config), console, track)
+
+
+def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
+    reference: dict[str, Any] | None = None
+    for method in spec.methods:
+        pattern = _run_path(spec, out, setting, method, budget, "*")
+        paths = sorted(pattern.parent.glob(f"{pattern.name}/result.json"))
+        results = [read_json(path) for path in paths]
+        if not results:
+            continue
+        runs = [str(path.parent.relative_to(out)) for path in paths]
+        for stage, index in STAGES.items():
+            if stage == "post-adaptation" and len(results[0]["stages"]) == 1:  # takes no gradient step
+                continue
+            yield _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
+        if reference is None and (found := results[0].get("reference")):
+            reference = _cell(spec, setting, found["name"], "post-adaptation", [found], results[:1], runs[:1])
+    if reference:
+        yield reference
+
+
+def _cell(
+    spec: TableSpec,
+    setting: str,
+    method: str,
+    stage: str,
+    estimates: list[dict[str, Any]],
+    results: list[dict[str, Any]],
+    runs: list[str],
+) -> dict[str, Any]:
+    """One cell: the mean over seeds; the interval is over tasks, the widest of any seed (all see the same tasks)."""
+    first = results[0]
+    return {
+        "setting": setting,
+        "method": method,
+        "stage": stage,
+        "mean": sum(e["mean"] for e in estimates) / len(estimates),
+        "ci95": max(e["ci95"] for e in estimates),
+        "metric": first["metric"],
+        "lower_is_better": first["lower_is_better"],
+        "tasks": first["tasks"],
+        "seeds": [result["seed"] for result in results],
+        "paper": spec.paper.get((method, stage), {}).get(setting),
+        "workshop": spec.workshop.get((method, stage), {}).get(setting),
+        "budget": first["budget"],
+        "meta_iterations": first["meta_iterations"],
+        "data": spec.data(spec.settings[setting]),
+        "command": first["command"],
+        "commit": first["commit"],
+        "run": runs[0] if len(runs) == 1 else runs,
+    }
+
+
+def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
+    settings = [s for s in spec.settings if any(c["setting"] == s for c in cells)]
+    columns = [(s, stage) for s in settings for stage in STAGES]
+    tasks, budget = cells[0]["tasks"], cells[0]["budget"]
+    yield f"{spec.caption}, mean ± 95 % interval over {tasks} tasks (the paper's number), budget `{budget}`."
+    yield ""
+    yield "| method | " + " | ".join(f"{s}, {stage}" for s, stage in columns) + " |"
+    yield "| --- |" + " --- |" * len(columns)
+    for method in dict.fromkeys([*spec.methods, *(c["method"] for c in cells)]):
+        found = {(c["setting"], c["stage"]): c for c in cells if c["method"] == method}
+        if found:
+            shown = [_shown(spec, found[column]) if column in found else "–" for column in columns]
+            yield f"| {method} | " + " | ".join(shown) + " |"
+
+
+def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
+    def number(value: float) -> str:
+        return f"{value * spec.scale:.{spec.digits}f}"
+
+    paper = "" if cell["paper"] is None else f" ({number(cell['paper'])})"
+    return f"{number(cell['mean'])} ± {number(cell['ci95'])}{paper}"
+
+
+def _as_stored(config: SupervisedConfig) -> dict[str, Any]:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in to_dict(config).items()}
