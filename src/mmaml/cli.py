@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from mmaml import hub
+from mmaml.cli_data import data
 from mmaml.domains import DOMAINS, PRESETS, TABLES, domain_of, open_experiment
 from mmaml.report.html import write_report
 from mmaml.report.tables import results_for_terminal
@@ -24,6 +26,7 @@ from mmaml.supervised.reproduce import reproduce_table
 
 
 app = tyro.extras.SubcommandApp()
+app.command(data, name="data", help="Image data sets: list, fetch, import and inspect them.")
 
 Run = tyro.conf.Positional[Path]
 Runs = tyro.conf.Positional[tuple[Path, ...]]
@@ -204,7 +207,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, RunFailed, Interrupted) as error:
         if debug:
             traceback.print_exc()
-        Console(stderr=True).print(f"[bold red]{error.title}[/] {error}", highlight=False, soft_wrap=True)
+        message = f"[bold red]{error.title}[/] {escape(str(error))}"
+        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
         return Interrupted.exit_code

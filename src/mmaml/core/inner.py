@@ -115,7 +115,9 @@ def adapt(
     """
     steps = inner.steps if steps is None else steps
     take = _dual if _choose_dual(inner, model.network) else _materialised
-    return take(inner, model, support, loss, steps)
+    for adapted in take(inner, model, support, loss, steps):
+        settled = adapted.network.settle(support.inputs, adapted.modulation)
+        yield TaskModel(settled, adapted.modulation, adapted.embedding)
 
 
 def adaptable(network: AbstractNetwork, adapts: Adapts) -> PyTree[bool]:

@@ -37,6 +37,14 @@ class AbstractNetwork(eqx.Module):
     def __call__(self, x: PyTree, modulation: Modulation | None) -> PyTree:
         """Output for one example `x` under τ (`None`: nothing is modulated)."""
 
+    def settle(self, support: PyTree, modulation: Modulation | None) -> "AbstractNetwork":
+        """The network for examples outside the support set, whose inputs are given.
+
+        A network that normalises by statistics of the support set keeps them here; by default nothing is kept.
+        """
+        del support, modulation
+        return self
+
 
 class TaskModel(eqx.Module):
     """The model of one task: f(·; θ, τ), before or after gradient steps.

@@ -1,0 +1,88 @@
+"""A person's own images: a folder with one sub-folder a class."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mmaml.classification.datasets.archive import read_file
+from mmaml.classification.datasets.pack import ImageSet
+from mmaml.classification.datasets.pictures import decode
+from mmaml.classification.datasets.splits import split_in_order
+from mmaml.runs.errors import UserError
+
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
+LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
+
+
+def read_folder(
+    path: Path, side: int = 84, channels: int = 3, *, name: str = "", seed: int = 0, least: int = 2
+) -> ImageSet:
+    """Read a folder of class folders; images of any size are squashed to `side` × `side`.
+
+    Classes are split as the sub-folders `train`, `val` and `test` say. If there are none, they are shuffled with
+    `seed`; of `n` classes, a fifth is for test and 0.16 for validation, but at least 2 for test, and at least 2 for
+    validation if there are 6 or more. The set's name is the folder's if `name` is empty.
+
+    Raises `UserError` that names the file or folder if there are too few classes, a class has fewer than `least`
+    images, stands in two splits, or has an image that cannot be read.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder. {LAYOUT}")
+    inner = _folders(path)
+    by_split = {folder: _folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
+    if by_split and len(by_split) < len(inner):
+        other = next(folder for folder in inner if folder not in by_split)
+        raise UserError(f"{path} has both {next(iter(by_split)).name} and {other.name}. {LAYOUT}")
+    class_folders = [folder for folders in by_split.values() for folder in folders] if by_split else inner
+    if not class_folders:
+        raise UserError(f"{path} has no folders with images. {LAYOUT}")
+    split: dict[str, int] = {}
+    if by_split:
+        for part, folders in by_split.items():
+            if len(folders) < 2:
+                raise UserError(f"{part} has {len(folders)} classes, but a task needs at least 2 to tell apart.")
+            for folder in folders:
+                if split.setdefault(folder.name, SPLIT_FOLDERS[part.name]) != SPLIT_FOLDERS[part.name]:
+                    raise UserError(
+                        f"{folder} is a class of another split, too. A class may be in one only, since the test is of "
+                        "classes never seen: rename it or leave it out of one."
+                    )
+    else:
+        split = _drawn_split(path, [folder.name for folder in class_folders], seed)
+    images = {}
+    for folder in class_folders:
+        files = _pictures(folder)
+        if len(files) < least:
+            raise UserError(
+                f"{folder} has {len(files)} images ({', '.join(ENDINGS)}), but each class needs at least {least}. "
+                "Add some, or remove the folder."
+            )
+        for file in files:
+            images[folder.name, file.name] = decode(read_file(file), side, channels, str(file))
+    return ImageSet.assemble(name or path.resolve().name, images, split)
+
+
+def _folders(path: Path) -> list[Path]:
+    inner = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    if loose := [p for p in inner if p.suffix.lower() in ENDINGS and p.is_file()]:
+        raise UserError(f"{loose[0]} is an image outside any class's folder. {LAYOUT}")
+    return [p for p in inner if p.is_dir()]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+
+
+def _drawn_split(path: Path, class_names: list[str], seed: int) -> dict[str, int]:
+    n = len(class_names)
+    if n < 4:
+        raise UserError(
+            f"{path} has only the class{'es' * (n > 1)} {', '.join(class_names)}; it takes at least 4 classes, 2 to "
+            f"learn from and 2 others to test with. {LAYOUT}"
+        )
+    test = max(2, round(0.2 * n))
+    validation = max(2, round(0.16 * n)) if n >= 6 else 0
+    order = np.random.default_rng(seed).permutation(n)
+    return split_in_order([class_names[i] for i in order], n - test - validation, validation)

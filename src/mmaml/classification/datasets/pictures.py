@@ -1,0 +1,73 @@
+"""Picture files of any kind, and arrays of any size, to arrays of one shape."""
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mmaml.runs.errors import UserError
+
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def need_pillow() -> None:
+    """Raise `UserError` if Pillow is not installed."""
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise UserError("images need Pillow, which is not installed: pip install 'mmaml[images]'.") from None
+
+
+def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray, "side side channels"]:
+    """The picture in `data`, squashed to `side` × `side` (Lanczos), gray if `channels` is 1 and RGB if it is 3.
+
+    The picture is turned as its EXIF tag says, transparency shows white, 16-bit gray becomes 8-bit.
+
+    Raises `UserError` that gives `name` if it cannot be read.
+    """
+    need_pillow()
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return _to_array(_to_eight_bits(image), side, channels)
+    except Exception as error:  # a damaged picture can make its decoder raise almost anything
+        raise UserError(
+            f"{name} cannot be read as a picture: {error}. Replace the file, or remove it if it is not needed."
+        ) from error
+
+
+def fit(images: UInt8[np.ndarray, "n h w c"], side: int, channels: int) -> UInt8[np.ndarray, "n side side channels"]:
+    """Images squashed to `side` × `side` (Lanczos) with `channels` 1 or 3; themselves if they are so already."""
+    if images.shape[1:] == (side, side, channels):
+        return images
+    need_pillow()
+    from PIL import Image
+
+    fitted = np.empty((len(images), side, side, channels), np.uint8)
+    for image, place in zip(images, fitted, strict=True):
+        place[:] = _to_array(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), side, channels)
+    return fitted
+
+
+def _to_eight_bits(image: "Image") -> "Image":
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
+        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image
+
+
+def _to_array(image: "Image", side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
+    from PIL import Image
+
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(side, side, channels)

@@ -1,0 +1,104 @@
+"""Episodes: tasks of N classes with K labelled images each, drawn inside jit from images that lie on the device."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from mmaml.core.task import AbstractTaskSource, Samples, Task
+
+
+class ImageTasks(AbstractTaskSource):
+    """N-way K-shot episodes of one data set.
+
+    Classes and images are drawn without replacement; the N labels are dealt out at random. With `rotate`, each class
+    of an episode is turned by its own random multiple of 90°, the same for support and query, as is usual for
+    Omniglot.
+    """
+
+    images: UInt8[Array, "images height width channels"]
+    """Ordered by class."""
+    first: Int[Array, " classes"]
+    """Where each class begins."""
+    counts: Int[Array, " classes"]
+    """How many images each class has."""
+    largest: int = eqx.field(static=True)
+    way: int = eqx.field(static=True)
+    shot: int = eqx.field(static=True)
+    queries: int = eqx.field(static=True)
+    rotate: bool = eqx.field(static=True)
+    name: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        images: UInt8[np.ndarray, "images height width channels"],
+        counts: Int[np.ndarray, " classes"],
+        *,
+        way: int,
+        shot: int,
+        queries: int,
+        name: str,
+        rotate: bool = False,
+    ):
+        """`images` are ordered by class, `counts` of them in each; `queries` are drawn of each class.
+
+        Raises `ValueError` if there are fewer classes than `way`, a class has fewer images than `shot + queries`, or
+        images that are not square are to be rotated.
+        """
+        if len(counts) < way:
+            raise ValueError(f"{name} has {len(counts)} classes, fewer than the {way} of an episode")
+        if (smallest := counts.min()) < shot + queries:
+            raise ValueError(
+                f"{name} has a class with {smallest} images; {shot} support and {queries} query images take "
+                f"{shot + queries}"
+            )
+        if rotate and images.shape[1] != images.shape[2]:
+            raise ValueError(f"the images of {name} are not square and cannot be rotated")
+        self.images = jnp.asarray(images)
+        self.counts = jnp.asarray(counts, jnp.int32)
+        self.first = jnp.asarray(np.cumsum(counts) - counts, jnp.int32)
+        self.largest = int(counts.max())
+        self.way, self.shot, self.queries = way, shot, queries
+        self.rotate, self.name = rotate, name
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The data set's name."""
+        return (self.name,)
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Task:
+        """`n` episodes.
+
+        Inputs are images in [0, 1] of the shape `(n, way · images, height, width, channels)`, targets labels in
+        0 … way − 1 of the shape `(n, way · images)`.
+        """
+        return jax.vmap(self._episode)(jr.split(key, n))
+
+    def _episode(self, key: PRNGKeyArray) -> Task:
+        class_key, image_key, turn_key = jr.split(key, 3)
+        classes = jr.permutation(class_key, self.counts.shape[0])[: self.way]
+        wanted = self.shot + self.queries
+        chosen = jax.vmap(lambda c, k: self.first[c] + self._distinct(k, self.counts[c])[:wanted])(
+            classes, jr.split(image_key, self.way)
+        )
+        images = self.images[chosen].astype(jnp.float32) / 255
+        if self.rotate:
+            turns = jr.randint(turn_key, (self.way,), 0, 4)
+            images = jax.vmap(_turn)(images, turns)
+        labels = jnp.broadcast_to(jnp.arange(self.way)[:, None], chosen.shape)
+
+        def part(which: slice) -> Samples:
+            return Samples(images[:, which].reshape(-1, *images.shape[2:]), labels[:, which].reshape(-1))
+
+        return Task(part(slice(self.shot)), part(slice(self.shot, None)), jnp.zeros((), int))
+
+    def _distinct(self, key: PRNGKeyArray, count: Int[Array, ""]) -> Int[Array, " largest"]:
+        """0 … count − 1 in random order, then the rest."""
+        order = jr.uniform(key, (self.largest,))
+        return jnp.argsort(jnp.where(jnp.arange(self.largest) < count, order, jnp.inf))
+
+
+def _turn(images: Float[Array, "images side side channels"], quarter_turns: Int[Array, ""]) -> Array:
+    return jax.lax.switch(quarter_turns, [lambda x, k=k: jnp.rot90(x, k, (1, 2)) for k in range(4)], images)

@@ -1,0 +1,235 @@
+"""`mmaml data`: list, fetch, import and inspect image data sets."""
+
+import json as json_format
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from mmaml.classification.datasets import catalogue
+from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, RESEARCH
+from mmaml.classification.datasets.pack import SUFFIX, ImageSet
+from mmaml.classification.datasets.splits import SPLITS
+from mmaml.runs.errors import UserError
+
+
+data = tyro.extras.SubcommandApp()
+
+Name = tyro.conf.Positional[str]
+
+
+@data.command(name="list")
+def list_sets(json: bool = False) -> None:
+    """List the image data sets, and which of them are here.
+
+    Args:
+        json: Print them as JSON.
+    """
+    rows = [*_known(), *_own()]
+    if json:
+        print(json_format.dumps(rows))
+        return
+    table = Table(box=None, caption=f"Data folder: {catalogue.data_folder()}", caption_justify="left")
+    for column in ("name", "here", "classes", "images", "what", "terms"):
+        table.add_column(column, no_wrap=column not in ("what", "terms"), overflow="fold")
+    for row in rows:
+        classes = "/".join(str(row["classes"][split]) for split in SPLITS) if row["classes"] else "?"
+        table.add_row(row["name"], row["here"] or "no", classes, row["size"], row["what"], row["terms"])
+    Console().print(table)
+
+
+@data.command
+def fetch(name: Name, image_size: int | None = None, overwrite: bool = False, json: bool = False) -> None:
+    """Download an official data set and make its pack. Interrupted, the same command goes on where it stopped.
+
+    Args:
+        name: The data set; `mmaml data list` shows them.
+        image_size: Height and width to keep the images at; default: 84, and 32 for CIFAR-100, as it comes.
+        overwrite: Make the pack anew if it is there already.
+        json: Print what was made as JSON, progress on standard error.
+    """
+    from mmaml.classification.datasets.fetch import download
+
+    if name not in OFFICIAL:
+        can = ", ".join(n for n, official in OFFICIAL.items() if official.archives)
+        raise UserError(f"{name} cannot be fetched; what can is {can}.")
+    official = OFFICIAL[name]
+    if not official.archives:
+        raise UserError(f"{name} cannot be fetched. {official.how}")
+    _refuse_to_replace(name, overwrite)
+    console = Console(stderr=json)
+    folder = catalogue.data_folder() / "downloads" / official.downloads
+    for archive in official.archives:
+        download(archive, folder, console)
+    _make_official(name, folder, image_size, json)
+    console.print(f"{folder} is not needed any more.", soft_wrap=True, highlight=False)
+
+
+@data.command(name="import")
+def import_set(
+    name: Name,
+    path: tyro.conf.Positional[Path],
+    image_size: int | None = None,
+    seed: int = 0,
+    min_images: int = 2,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Make the pack of a data set from files you have: an official one, or images of your own.
+
+    Args:
+        name: The official data set, or a new name for your own images.
+        path: The official archive or folder; or your folder, with one sub-folder a class, or with train, val and test.
+        image_size: Height and width to keep the images at; default: 84, and 32 for CIFAR-100, as it comes.
+        seed: Which of your own classes are for training, validation and test is drawn with it.
+        min_images: What each of your own classes must have at least.
+        overwrite: Replace the data set of that name.
+        json: Print what was made as JSON, progress on standard error.
+    """
+    from mmaml.classification.datasets.folder import read_folder
+
+    _refuse_to_replace(name, overwrite)
+    if name in OFFICIAL:
+        _make_official(name, path, image_size, json)
+        return
+    if name in RESEARCH or name in DIGITS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(
+            f"{name!r} cannot be the name of your own images. Use letters, digits, '.', '_' and '-', and none of "
+            f"{', '.join([*RESEARCH, *DIGITS])}."
+        )
+    with Console(stderr=True).status("reading images"):
+        image_set = read_folder(
+            path, _checked(84 if image_size is None else image_size), name=name, seed=seed, least=min_images
+        )
+    _save(image_set, json)
+
+
+@data.command
+def inspect(name: Name, out: Path | None = None, image_size: int = 84, json: bool = False) -> None:
+    """Show what is in a data set: its images, classes and splits.
+
+    Args:
+        name: The data set, or a pack file, or a folder with one sub-folder a class.
+        out: Also write a page of sample images there, as PNG.
+        image_size: Height and width that a folder's images are brought to.
+        json: Print it as JSON.
+    """
+    with Console(stderr=True).status("reading images"):
+        image_set = catalogue.find(name, side=_checked(image_size))
+    about = _about(image_set)
+    if out is not None:
+        from mmaml.classification.datasets.contact_sheet import contact_sheet
+
+        if out.suffix.lower() != ".png":
+            raise UserError(f"--out is {out}, but must end in .png.")
+        contact_sheet(image_set, out)
+        about["sheet"] = str(out)
+    if json:
+        by_split = {
+            split: [n for n, s in zip(image_set.class_names, image_set.class_split, strict=True) if s == i]
+            for i, split in enumerate(SPLITS)
+        }
+        print(json_format.dumps(about | {"class_names": by_split}))
+        return
+    _show(about)
+
+
+def _known() -> list[dict[str, Any]]:
+    rows = []
+    for name, official in OFFICIAL.items():
+        if not catalogue.pack_path(name).is_file() and name in RESEARCH and catalogue.is_here(name):
+            research = RESEARCH[name]
+            rows.append(_row(name, "yes", research.classes, research.size, research.title, research.terms))
+            continue
+        here, size = "yes" if catalogue.is_here(name) else "", f"{official.side}×{official.side}"
+        rows.append(_row(name, here, official.classes, size, official.title, official.terms))
+    for name, research in RESEARCH.items():
+        if name not in OFFICIAL:
+            here = "yes" if catalogue.is_here(name) else ""
+            rows.append(_row(name, here, research.classes, research.size, research.title, research.terms))
+    digits = "scikit-learn's digits, turned four ways"
+    return [*rows, *(_row(name, "yes", (16, 12, 12), "8×8×1", digits, "CC BY 4.0") for name in DIGITS)]
+
+
+def _own() -> list[dict[str, Any]]:
+    rows = []
+    for path in sorted(catalogue.data_folder().glob(f"*{SUFFIX}")):
+        if path.stem not in OFFICIAL and not path.name.startswith("."):
+            try:
+                own = ImageSet.load(path)
+            except UserError:
+                rows.append(_row(path.stem, "damaged", None, "?", "your own images", "yours"))
+                continue
+            size = "×".join(map(str, own.images.shape[1:]))
+            rows.append(_row(path.stem, "yes", own.classes_per_split, size, "your own images", "yours"))
+    return rows
+
+
+def _row(
+    name: str, here: str, classes: tuple[int, int, int] | None, size: str, what: str, terms: str
+) -> dict[str, Any]:
+    by_split = dict(zip(SPLITS, classes, strict=True)) if classes else None
+    return {"name": name, "here": here, "classes": by_split, "size": size, "what": what, "terms": terms}
+
+
+def _refuse_to_replace(name: str, overwrite: bool) -> None:
+    path = catalogue.pack_path(name)
+    if path.exists() and not overwrite:
+        raise UserError(
+            f"{name} is here already: {path}. Look at it with `mmaml data inspect {name}`, or replace it with "
+            "--overwrite."
+        )
+
+
+def _make_official(name: str, source: Path, image_size: int | None, json: bool) -> None:
+    official = OFFICIAL[name]
+    with Console(stderr=True).status("reading images"):
+        image_set = official.read(source, _checked(official.side if image_size is None else image_size))
+    if len(image_set.images) != official.images:
+        raise UserError(
+            f"{source} has {len(image_set.images)} images, but {name} has {official.images}: it is incomplete, or not "
+            "the official data set. Download it again, or import it under a name of your own."
+        )
+    _save(image_set, json)
+
+
+def _checked(image_size: int) -> int:
+    if image_size < 1:
+        raise UserError(f"--image-size is {image_size}, but must be at least 1.")
+    return image_size
+
+
+def _save(image_set: ImageSet, json: bool) -> None:
+    path = catalogue.pack_path(image_set.name)
+    image_set.save(path)
+    about = _about(image_set) | {"path": str(path)}
+    if json:
+        print(json_format.dumps(about))
+    else:
+        _show(about)
+
+
+def _about(image_set: ImageSet) -> dict[str, Any]:
+    counts = np.bincount(image_set.labels)
+    return {
+        "name": image_set.name,
+        "images": len(image_set.images),
+        "image_size": list(image_set.images.shape[1:]),
+        "classes": dict(zip(SPLITS, image_set.classes_per_split, strict=True)),
+        "images_per_class": [int(counts.min()), int(counts.max())],
+    }
+
+
+def _show(about: dict[str, Any]) -> None:
+    size, per_class = (
+        "×".join(map(str, about["image_size"])),
+        "–".join(map(str, sorted(set(about["images_per_class"])))),
+    )
+    classes = ", ".join(f"{n} {split}" for split, n in about["classes"].items())
+    lines = [f"{about['name']}: {about['images']} images of {size}, {per_class} a class", f"Classes: {classes}"]
+    lines += [f"{part.capitalize()}: {about[part]}" for part in ("path", "sheet") if part in about]
+    Console().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,67 @@
+"""What is found under a name, and what is said when nothing is."""
+
+import numpy as np
+import pytest
+
+from mmaml.classification.datasets import catalogue
+from mmaml.runs.errors import UserError
+from tests.classification.datasets.making import image_set, picture, write_files
+
+
+def test_digits_are_always_here(data_folder):
+    digits = catalogue.find("digits")
+    assert digits.images.shape == (4 * 1797, 8, 8, 1) and digits.images.max() == 255
+    assert digits.classes_per_split == (16, 12, 12) and catalogue.is_here("digits")
+    assert np.array_equal(catalogue.find("digits-negative").images, 255 - digits.images)
+    three = [digits.images[digits.labels == digits.class_names.index(f"3 turned {t}°")] for t in (0, 90)]
+    assert np.array_equal(three[1], np.rot90(three[0], 1, (1, 2)))
+
+
+def test_the_official_set_comes_before_its_research_pack(data_folder):
+    data_folder.mkdir()
+    (data_folder / "cub100_32.npz").write_bytes(b"never read here")
+    assert catalogue.serving("cub") == "cub-100" and not catalogue.is_here("cub")
+    image_set(name="cub").save(catalogue.pack_path("cub"))
+    assert catalogue.serving("cub") == "cub" and catalogue.find("cub").name == "cub"
+
+
+def test_own_sets_are_found_by_name_by_file_and_by_folder(data_folder, tmp_path):
+    image_set(name="moths").save(data_folder / "moths.safetensors")
+    assert catalogue.is_here("moths") and catalogue.find("moths").name == "moths"
+    assert catalogue.find(data_folder / "moths.safetensors").name == "moths"
+    write_files(tmp_path / "own", {f"{c}/{i}.png": picture() for c in "abcd" for i in range(2)})
+    assert catalogue.find(tmp_path / "own", side=6).images.shape == (8, 6, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cub", r"cub is not here: .*data has no cub.safetensors. Get it with `mmaml data fetch cub`"),
+        ("mini-imagenet", r"mini-imagenet is not here.*`mmaml data import mini-imagenet PATH`"),
+        ("cifar100", r"cifar100 is not here: .* has no cifar100_32.npz.*set MMAML_DATA"),
+        ("cubs", r"cubs is neither a data set nor a file or folder. Data sets are omniglot, mini-imagenet, .*digits"),
+    ],
+)
+def test_what_is_not_here_is_explained(data_folder, name, message):
+    with pytest.raises(UserError, match=message):
+        catalogue.find(name)
+
+
+def test_a_mode_that_nothing_serves_is_explained(data_folder):
+    with pytest.raises(UserError, match=r"mmaml data fetch fc100"):
+        catalogue.serving("fc100")
+
+
+def test_the_data_folder_without_a_variable(monkeypatch):
+    monkeypatch.delenv("MMAML_DATA", raising=False)
+    assert catalogue.data_folder().parts[-3:] == (".cache", "mmaml", "data")
+
+
+def test_archives_have_hashes_of_the_right_length():
+    for official in catalogue.OFFICIAL.values():
+        assert sum(official.classes) and (official.archives or official.how)
+        for archive in official.archives:
+            kind, _, digest = archive.hash.partition(":")
+            assert len(digest) == {"md5": 32, "sha256": 64}[kind] and all(
+                m.startswith("https") for m in archive.mirrors
+            )

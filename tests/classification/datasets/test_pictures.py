@@ -1,0 +1,64 @@
+"""Pictures of every mode."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmaml.classification.datasets.pictures import decode
+from mmaml.runs.errors import UserError
+from tests.classification.datasets.making import picture
+
+
+def saved(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "I;16", "CMYK"])
+def test_every_mode_becomes_gray_or_rgb(mode, channels):
+    if mode == "I;16":
+        data = saved(Image.fromarray(np.full((4, 6), 200 * 256, np.uint16)))
+    elif mode == "CMYK":
+        data = saved(Image.new("RGB", (6, 4), (200, 200, 200)).convert("CMYK"), "JPEG")
+    else:
+        image = Image.new("RGB", (6, 4), (200, 200, 200))
+        data = saved(image.convert(mode, dither=Image.Dither.NONE) if mode == "1" else image.convert(mode))
+    array = decode(data, 7, channels, "x.png")
+    assert array.shape == (7, 7, channels) and array.dtype == np.uint8
+    np.testing.assert_allclose(array, 255 if mode == "1" else 200, atol=5)
+
+
+def test_transparency_shows_white():
+    clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    palette = Image.new("RGB", (4, 4)).convert("P")
+    index = palette.getpixel((0, 0))
+    assert (decode(saved(clear), 4, 3, "x") == 255).all()
+    for transparency in (index, b"\xff" * index + b"\x00"):
+        assert (decode(saved(palette, transparency=transparency), 4, 3, "x") == 255).all()
+    assert (decode(saved(Image.new("LA", (4, 4), (0, 0))), 4, 1, "x") == 255).all()
+
+
+def test_a_photograph_is_turned_as_its_exif_says():
+    left_half = np.zeros((8, 8), np.uint8)
+    left_half[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° clockwise: left becomes top
+    array = decode(saved(Image.fromarray(left_half), "PNG", exif=exif), 8, 1, "x")[..., 0]
+    np.testing.assert_array_equal(array, left_half.T)
+
+
+def test_a_wide_picture_is_squashed_not_cropped():
+    wide = np.zeros((4, 16), np.uint8)
+    wide[:, 8:] = 255
+    array = decode(saved(Image.fromarray(wide)), 4, 1, "x")[..., 0]
+    assert (array[:, 0] < 20).all() and (array[:, 3] > 235).all()
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", picture(kind="JPEG", size=(60, 60))[:-300], picture()[:50]])
+def test_a_damaged_picture_is_named(data):
+    with pytest.raises(UserError, match=r"birds/1.jpg cannot be read as a picture: .*Replace the file"):
+        decode(data, 4, 3, "birds/1.jpg")
