@@ -4,6 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mmaml.classification.adapt import adapt_files as adapt_classification_files
+from mmaml.classification.experiment import ClassificationExperiment
+from mmaml.classification.model import DOMAIN as CLASSIFICATION
+from mmaml.classification.model import ClassificationModel
+from mmaml.classification.presets import PRESETS as CLASSIFICATION_PRESETS
+from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.table2 import TABLE2
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.model import DOMAIN as REGRESSION
@@ -46,6 +53,14 @@ DOMAINS: dict[str, Domain] = {
         RegressionModel.restore,
         adapt_regression_files,
         TABLE1,
+    ),
+    CLASSIFICATION: Domain(
+        ClassificationConfig,
+        CLASSIFICATION_PRESETS,
+        ClassificationExperiment,
+        ClassificationModel.restore,
+        adapt_classification_files,
+        TABLE2,
     ),
 }
 

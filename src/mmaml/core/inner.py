@@ -81,7 +81,7 @@ class LearnedRates(eqx.Module):
 class InnerLoop(eqx.Module):
     """How a task is learnt from its support examples.
 
-    - `rates`: the step size α, or learnt ones.
+    - `rates`: the step size α, or one for each step (later steps use the last), or learnt ones.
     - `steps`: gradient steps in meta-training; 0 learns by modulation alone.
     - `first_order`: the outer gradient takes inner gradients for constants (FOMAML).
     - `clip_norm`: longest allowed inner gradient, over all adapted parameters; longer ones are scaled down. The
@@ -91,7 +91,7 @@ class InnerLoop(eqx.Module):
     - `engine`: `"auto"` takes the dual engine where it applies; there each layer decides whether pairs pay.
     """
 
-    rates: float | LearnedRates = 1e-3
+    rates: float | Float[Array, " steps"] | LearnedRates = 1e-3
     steps: int = eqx.field(static=True, default=5)
     first_order: bool = eqx.field(static=True, default=False)
     clip_norm: float | None = eqx.field(static=True, default=200.0)
@@ -103,7 +103,8 @@ class InnerLoop(eqx.Module):
         """Step sizes of step `step`, one entry for each layer or lone parameter of `network`."""
         if isinstance(self.rates, LearnedRates):
             return self.rates.at(step)
-        return jax.tree.map(lambda _: self.rates, network, is_leaf=_is_layer)
+        rate = self.rates if isinstance(self.rates, float | int) else self.rates[min(step, len(self.rates) - 1)]
+        return jax.tree.map(lambda _: rate, network, is_leaf=_is_layer)
 
 
 def adapt(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from mmaml.core.inner import InnerLoop, Loss, adapt
@@ -35,7 +36,12 @@ class AbstractLearner(eqx.Module):
         self, support: Samples, mode: Int[Array, ""], loss: Loss, *, steps: int | None = None
     ) -> Iterator[TaskModel]:
         """The task's model after 0, 1, …, `steps` gradient steps; see `mmaml.core.inner.adapt`."""
-        return adapt(self.inner, self.condition(support, mode), support, loss, steps=steps)
+        return adapt(self.inner_for(mode), self.condition(support, mode), support, loss, steps=steps)
+
+    def inner_for(self, mode: Int[Array, ""]) -> InnerLoop:
+        """The inner loop of a task: the same for all, unless a learner says otherwise."""
+        del mode
+        return self.inner
 
 
 class MAML(AbstractLearner):
@@ -52,16 +58,24 @@ class MAML(AbstractLearner):
 class MultiMAML(AbstractLearner):
     """One prior for each mode, told the true mode of every task: the paper's oracle baseline.
 
-    `priors` is a network whose every array has a leading axis over modes; `eqx.filter_vmap` makes one.
+    `priors` is a network whose every array has a leading axis over modes; `eqx.filter_vmap` makes one. `rates` are
+    step sizes of each mode, one a step, in the place of the inner loop's own.
     """
 
     priors: AbstractNetwork
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+    rates: tuple[tuple[float, ...], ...] | None = eqx.field(static=True, default=None)
 
     def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
         """The prior of the task's mode."""
         pick: PyTree = jax.tree.map(lambda leaf: leaf[mode] if eqx.is_array(leaf) else leaf, self.priors)
         return TaskModel(pick)
+
+    def inner_for(self, mode: Int[Array, ""]) -> InnerLoop:
+        """The inner loop with the step sizes of the task's mode."""
+        if not self.rates:
+            return self.inner
+        return eqx.tree_at(lambda inner: inner.rates, self.inner, jnp.asarray(self.rates)[mode])
 
 
 class MMAML(AbstractLearner):

@@ -1,4 +1,4 @@
-"""Training states on disk, by Orbax: written whole or not at all, the last few and the best kept."""
+"""Training states on disk, by Orbax: written whole or not at all, the last few kept."""
 
 import logging
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from mmaml.runs.errors import UserError
 
@@ -18,17 +17,14 @@ KEEP_LAST = 2
 
 
 class Checkpoints:
-    """The checkpoints of one run. `score` (lower is better) decides which is the best."""
+    """The last `keep` checkpoints in the folder `path`."""
 
-    def __init__(self, path: Path):
-        keep = AnyPreservationPolicy(
-            [LatestN(n=KEEP_LAST), BestN(get_metric_fn=lambda m: m["score"], reverse=True, n=1)]
-        )
+    def __init__(self, path: Path, keep: int = KEEP_LAST):
         try:
             self._manager = ocp.CheckpointManager(
                 path.absolute(),
                 options=ocp.CheckpointManagerOptions(
-                    preservation_policy=keep,
+                    max_to_keep=keep,
                     cleanup_tmp_directories=True,
                     enable_async_checkpointing=False,
                 ),
@@ -41,25 +37,10 @@ class Checkpoints:
         """Step of the newest checkpoint, `None` if there is none."""
         return self._manager.latest_step()
 
-    def best(self) -> int | None:
-        """Step of the checkpoint with the lowest score, `None` if there is none.
-
-        Raises `UserError` if one of them is damaged.
-        """
-
-        def score(step: int) -> float:
-            try:
-                metrics: Any = self._manager.metrics(step)
-                return metrics["score"]
-            except Exception as error:
-                raise self._damaged(step, error) from error
-
-        return min(self._manager.all_steps(), key=score, default=None)
-
-    def save(self, step: int, state: PyTree, score: float) -> None:
+    def save(self, step: int, state: PyTree) -> None:
         """Save `state`. Raises `UserError` if the disk does not take it; older checkpoints stay as they are."""
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(state), metrics={"score": score}, force=True)
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
             self._manager.wait_until_finished()
         except Exception as error:
             raise UserError(

@@ -3,9 +3,11 @@
 ```
 <run>/  config.json    what was asked for, and everything needed to repeat it
         metrics.jsonl  one object a line: step, seconds, named numbers
-        checkpoints/   the last few training states and the best
+        checkpoints/   the last few training states
+        best/          the one that did best in validation, where a domain asks for it
         model.safetensors  the trained model, ready for use
         result.json    the final evaluation
+        evaluation.npy its values, task by task
         figures/       report.html
 ```
 """
@@ -91,9 +93,19 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def best_path(self) -> Path:
+        """The training state that did best in validation."""
+        return self.path / "best"
+
+    @property
     def result_path(self) -> Path:
         """The final evaluation."""
         return self.path / "result.json"
+
+    @property
+    def values_path(self) -> Path:
+        """The metric on every task of the final evaluation, after each gradient step."""
+        return self.path / "evaluation.npy"
 
     @property
     def model_path(self) -> Path:

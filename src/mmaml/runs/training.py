@@ -1,6 +1,5 @@
 """The loop around the jitted meta-steps: progress, metrics, checkpoints, resumption, and what can go wrong."""
 
-import math
 import signal
 import threading
 import time
@@ -35,21 +34,22 @@ def train(
     trainer: MetaTrainer,
     schedule: Schedule,
     validate: Callable[[AbstractLearner], dict[str, float]],
-    score: Callable[[dict[str, float]], float],
     *,
+    better: Callable[[dict[str, float], dict[str, float]], bool] | None = None,
     console: Console,
     track: Callable[[int, dict[str, float]], None] = lambda step, numbers: None,
 ) -> AbstractLearner:
     """Train, or go on training, until `schedule.iterations`; return the learner.
 
-    Every `save_every` iterations `validate(learner)` is logged and the state saved; the checkpoint with the lowest
-    `score(numbers)` is kept as the best. Starting again after any kind of stop gives the same states and
-    metrics as if it had not happened.
+    Every `save_every` iterations `validate(learner)` is logged and the state saved; with `better(numbers, than)`
+    given, the state that is better than all before it is also kept as the run's best. Starting again after any kind
+    of stop gives the same states and metrics as if it had not happened.
 
     Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
     once the state is saved, and `UserError` when something cannot be written or restored.
     """
     checkpoints = Checkpoints(folder.checkpoints_path)
+    best = Checkpoints(folder.best_path, keep=1) if better else None
     state = trainer.initial_state()
     step = checkpoints.latest() or 0
     if step:
@@ -77,11 +77,14 @@ def train(
                 seconds = earlier_seconds + time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
                 append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
-                checkpoints.save(step, state, score(numbers))
+                if better and best and all(better(numbers, row) for row in rows) and (best.latest() or 0) < step:
+                    best.save(step, state)
+                rows.append(numbers)
+                checkpoints.save(step, state)
                 track(step, numbers)
                 report(step, numbers)
             elif stopped():
-                checkpoints.save(step, state, math.inf)
+                checkpoints.save(step, state)
             if stopped() and step < schedule.iterations:
                 checkpoints.close()
                 raise Interrupted(
@@ -92,12 +95,12 @@ def train(
 
 
 def restore_learner(folder: RunFolder, trainer: MetaTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
-    """Step and learner of the best checkpoint or of the newest.
+    """Step and learner of the checkpoint that did best in validation or of the newest.
 
     Raises `UserError` if there is none or it is damaged.
     """
-    checkpoints = Checkpoints(folder.checkpoints_path)
-    step = checkpoints.best() if best else checkpoints.latest()
+    checkpoints = Checkpoints(folder.best_path if best else folder.checkpoints_path)
+    step = checkpoints.latest()
     if step is None:
         raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
     state = checkpoints.restore(step, trainer.initial_state())

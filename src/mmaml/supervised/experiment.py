@@ -1,6 +1,7 @@
 """One run from beginning to end: train, evaluate, save the model, draw."""
 
 import abc
+import io
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from rich.console import Console
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.runs.environment import provenance
-from mmaml.runs.files import write_json
+from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.trackers import Track
@@ -86,10 +87,18 @@ def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Consol
         after = mean_and_ci(values[:, -1])
         return {"query": after["mean"], "query_ci95": after["ci95"], "query_before": float(values[:, 0].mean())}
 
-    def score(numbers: dict[str, float]) -> float:
-        return numbers["query"] if experiment.lower_is_better else -numbers["query"]
+    def better(numbers: dict[str, float], than: dict[str, float]) -> bool:
+        return (numbers["query"] < than["query"]) == experiment.lower_is_better
 
-    train(folder, experiment.trainer, experiment.schedule, validate, score, console=console, track=track)
+    train(
+        folder,
+        experiment.trainer,
+        experiment.schedule,
+        validate,
+        better=better if experiment.keep_best else None,
+        console=console,
+        track=track,
+    )
     _, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     experiment.save_model(learner, folder)
     return learner
@@ -98,7 +107,10 @@ def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Consol
 def evaluate_run(
     folder: RunFolder, experiment: AbstractExperiment, *, tasks: int | None = None, steps: int | None = None
 ) -> dict[str, Any]:
-    """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it."""
+    """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
+
+    The values of single tasks go to `evaluation.npy`, so that runs can be compared task by task.
+    """
     config = experiment.config
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
@@ -118,5 +130,8 @@ def evaluate_run(
         "stages": [{"steps": step, **by_mode(values[:, step], modes, names)} for step in range(values.shape[1])],
         **more,
     }
+    array = io.BytesIO()
+    np.save(array, values.astype(np.float32), allow_pickle=False)
+    write_atomically(folder.values_path, array.getvalue())
     write_json(folder.result_path, result)
     return result

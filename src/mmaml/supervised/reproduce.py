@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from mmaml.runs.config import require, to_dict
@@ -13,6 +14,7 @@ from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
 from mmaml.supervised.config import Budget, SupervisedConfig
+from mmaml.supervised.evaluate import mean_and_ci
 from mmaml.supervised.experiment import AbstractExperiment, complete_run
 
 
@@ -43,6 +45,9 @@ class TableSpec:
         """The configuration of one cell."""
         return replace(self.settings[setting], budget=budget, seed=seed, **self.methods[method])
 
+
+BASELINE = "maml"
+"""The method that others are compared with, task by task."""
 
 STAGES = {"post-modulation": 0, "post-adaptation": -1}
 
@@ -105,6 +110,7 @@ def _finish(spec: TableSpec, path: Path, config: SupervisedConfig, console: Cons
 
 def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
     reference: dict[str, Any] | None = None
+    baseline: list[Path] = []
     for method in spec.methods:
         pattern = _run_path(spec, out, setting, method, budget, "*")
         paths = sorted(pattern.parent.glob(f"{pattern.name}/result.json"))
@@ -112,14 +118,27 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
         if not results:
             continue
         runs = [str(path.parent.relative_to(out)) for path in paths]
+        baseline = paths if method == BASELINE else baseline
         for stage, index in STAGES.items():
             if stage == "post-adaptation" and len(results[0]["stages"]) == 1:  # takes no gradient step
                 continue
-            yield _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
+            cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
+            if index == -1 and method != BASELINE:
+                cell[f"minus_{BASELINE}"] = _difference(paths, baseline)
+            yield cell
         if reference is None and (found := results[0].get("reference")):
             reference = _cell(spec, setting, found["name"], "post-adaptation", [found], results[:1], runs[:1])
     if reference:
         yield reference
+
+
+def _difference(paths: Sequence[Path], baseline: Sequence[Path]) -> dict[str, float] | None:
+    """Mean and interval, task by task and over seeds, of what these runs achieve minus what the baseline's do."""
+    files = [[path.with_name("evaluation.npy") for path in group] for group in (paths, baseline)]
+    if not all(files) or not all(file.is_file() for group in files for file in group):
+        return None
+    ours, theirs = (np.mean([np.load(file, allow_pickle=False)[:, -1] for file in group], 0) for group in files)
+    return mean_and_ci(ours - theirs) if ours.shape == theirs.shape else None
 
 
 def _cell(

@@ -1,0 +1,125 @@
+"""From a configuration to what it names: task sources and learner."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, serving
+from mmaml.classification.datasets.pack import ImageSet
+from mmaml.classification.datasets.splits import SPLITS, Split
+from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.tasks import ImageTasks
+from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
+from mmaml.core.modulation import Modulator
+from mmaml.core.task import Mixture
+from mmaml.nn.conv import ConvEncoder, ConvNet
+from mmaml.runs.errors import UserError
+from mmaml.supervised.build import make_inner
+
+
+def cross_entropy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) -> Float[Array, ""]:
+    """Mean over images."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def accuracy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) -> Float[Array, ""]:
+    """Share of images whose highest logit is that of their label."""
+    return jnp.mean(logits.argmax(-1) == labels)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Episodes of training, validation and test classes; `channels` and the names of the data sets really used."""
+
+    train: Mixture
+    validation: Mixture
+    test: Mixture
+    channels: int
+
+
+def make_sources(config: ClassificationConfig) -> Sources:
+    """Read the data sets and bring them to one size.
+
+    Images are gray only if those of all data sets are. A set with fewer validation classes than an episode takes
+    is validated on its training classes.
+
+    Raises `UserError` if a data set is not here or too small for the episodes asked for.
+    """
+    sets = [find(Path(name) if config.data else name, side=config.side) for name in data_names(config)]
+    channels = max(images.images.shape[3] for images in sets)
+    mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
+    return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels)
+
+
+def data_names(config: ClassificationConfig) -> tuple[str, ...]:
+    """The data sets of a configuration: the paper's go by the name of what serves for them here."""
+    if config.data:
+        return config.data
+    return (
+        DIGITS
+        if config.budget == "smoke"
+        else tuple(serving(name) if name in OFFICIAL else name for name in config.datasets)
+    )
+
+
+def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:
+    parts = []
+    for images in sets:
+        lacking = split == "validation" and images.classes_per_split[SPLITS.index(split)] < config.way
+        part = images.resized("train" if lacking else split, side=config.side, channels=channels)
+        try:
+            parts.append(
+                ImageTasks(
+                    part.images,
+                    part.counts,
+                    way=config.way,
+                    shot=config.shot,
+                    queries=config.queries,
+                    name=images.name,
+                    rotate=images.name == "omniglot",
+                )
+            )
+        except ValueError as error:
+            raise UserError(
+                f"the {split} classes do not suffice: {error}. Lower --way, --shot or --queries, or add images."
+            ) from error
+    return Mixture(tuple(parts), tuple(images.name for images in sets))
+
+
+def make_learner(
+    config: ClassificationConfig, *, channels: int, modes: tuple[str, ...], key: PRNGKeyArray
+) -> AbstractLearner:
+    """The untrained learner for images with `channels` channels."""
+    network_key, encoder_key, heads_key = jr.split(key, 3)
+
+    def network(key: PRNGKeyArray) -> ConvNet:
+        by_support = config.normalise_by == "support"
+        return ConvNet(channels, config.way, config.channels, support_statistics=by_support, key=key)
+
+    prior = network(network_key)
+    inner = make_inner(config, prior)
+    if config.learner == "maml":
+        return MAML(prior=prior, inner=inner)
+    if config.learner == "multi-maml":
+        priors = eqx.filter_vmap(network)(jr.split(network_key, len(modes)))
+        rates = None if config.mode_rates == "shared" else published_rates(config, modes)
+        return MultiMAML(priors=priors, inner=inner, rates=rates)
+    labels = config.way if config.encoder_labels else None
+    encoder = ConvEncoder(channels, config.channels, config.embedding, classes=labels, key=encoder_key)
+    modulator = Modulator(encoder, prior.widths, operator=config.modulation, key=heads_key)
+    return MMAML(prior=prior, modulator=modulator, inner=inner)
+
+
+def published_rates(config: ClassificationConfig, modes: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+    """Step sizes of the paper's Multi-MAML by mode and step.
+
+    Omniglot's are 0.4 and a single step, or 0.1 in every step of 20-way tasks; all others' are 0.01.
+    """
+    steps = config.inner_steps
+    omniglot = (0.4, *[0.0] * (steps - 1)) if config.way < 20 else (0.1,) * steps
+    return tuple(omniglot if mode == "omniglot" else (0.01,) * steps for mode in modes)

@@ -1,0 +1,100 @@
+"""Few-shot image classification in a run folder: what is trained, validated, evaluated and drawn."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.random as jr
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Float, Int, PRNGKeyArray
+
+from mmaml.classification.build import accuracy, cross_entropy, make_learner, make_sources
+from mmaml.classification.model import ClassificationModel
+from mmaml.classification.presets import ClassificationConfig
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.meta import MetaTrainer
+from mmaml.core.task import Mixture
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.training import Schedule
+from mmaml.supervised.build import make_optimiser
+from mmaml.supervised.evaluate import evaluate
+from mmaml.supervised.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
+
+
+VALIDATION_TASKS = 200
+TASKS_AT_ONCE = 20
+
+
+class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
+    """Few-shot classification; raises `UserError` if a data set is missing or too small."""
+
+    metric: ClassVar[str] = "accuracy"
+    lower_is_better: ClassVar[bool] = False
+    keep_best: ClassVar[bool] = True
+
+    def __init__(self, config: ClassificationConfig):
+        learner_key, task_key = jr.split(jr.key(config.seed))
+        self.config = config
+        self.sources = make_sources(config)
+        modes = self.sources.train.modes
+        learner = make_learner(config, channels=self.sources.channels, modes=modes, key=learner_key)
+        trainer = MetaTrainer(
+            source=self.sources.train,
+            learner=learner,
+            loss=cross_entropy,
+            optimiser=make_optimiser(config, learner),
+            tasks_per_step=config.meta_batch,
+            key=task_key,
+            task_microbatch=config.task_microbatch,
+        )
+        # Images lie on every device from the beginning, or each dispatch would send them there.
+        everywhere = NamedSharding(trainer.mesh, PartitionSpec())
+        on_devices = eqx.filter_shard(trainer.source, everywhere)
+        self.trainer = eqx.tree_at(lambda t: t.source, trainer, on_devices)
+        save_every = max(min(250, config.iterations // 10), 1)
+        self.schedule = Schedule(config.iterations, save_every, dispatch=min(10, save_every))
+
+    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
+        """Accuracy on tasks of the validation classes that the run's seed fixes."""
+        key = jr.fold_in(jr.key(self.config.seed), 1)
+        count = min(VALIDATION_TASKS, self.config.final_tasks)
+        values, _ = self._accuracies(learner, self.sources.validation, key, count, None)
+        return values
+
+    def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
+        """Accuracy on tasks of the test classes; `data` names the data sets."""
+        values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
+        config = self.config
+        more = {
+            "data": list(self.sources.test.modes),
+            "way": config.way,
+            "shot": config.shot,
+            "queries": config.queries,
+            "image_size": config.side,
+        }
+        return Evaluation(values, modes, more)
+
+    def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write the trained model."""
+        model = ClassificationModel(self.config, learner, self.sources.channels, self.sources.train.modes)
+        model.save(folder.model_path)
+
+    def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
+        """Write sample episodes with predictions, and Figure 3b."""
+        from mmaml.classification.figures import write_figures
+
+        write_figures(folder, learner, self.sources)
+
+    def _accuracies(
+        self, learner: AbstractLearner, source: Mixture, key: PRNGKeyArray, count: int, steps: int | None
+    ) -> tuple[Float[np.ndarray, "tasks stages"], Int[np.ndarray, " tasks"]]:
+        """Accuracy on `count` tasks, drawn a few at a time since images take room; and the tasks' modes."""
+        values, modes = [], []
+        for i in range(-(-count // TASKS_AT_ONCE)):
+            tasks = _draw(source, jr.fold_in(key, i), TASKS_AT_ONCE)
+            values.append(evaluate(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1))
+            modes.append(np.asarray(tasks.mode))
+        return np.concatenate(values)[:count], np.concatenate(modes)[:count]
+
+
+_draw = eqx.filter_jit(Mixture.sample)

@@ -1,0 +1,115 @@
+"""Pictures of classification: episodes with predictions before and after adaptation, task embeddings (Figure 3b)."""
+
+import operator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import matplotlib
+import numpy as np
+from jaxtyping import Array, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmaml.classification.build import Sources, cross_entropy
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.task import Mixture, Samples, Task
+from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
+from mmaml.runs.files import write_atomically
+from mmaml.runs.folder import RunFolder
+from mmaml.supervised.embedding import embeddings, write_embedding
+
+
+FIGURE_SEED = 0
+"""Figures show the same tasks, whatever learner they are about."""
+
+EMBEDDED_TASKS = 1000
+TASKS_AT_ONCE = 50
+SHOWN = 5
+"""Support and query images of an episode that are shown, at most."""
+
+
+def example_episodes(source: Mixture) -> Task:
+    """One episode of each mode, always the same, ordered by mode."""
+    drawn = eqx.filter_jit(source.sample)(jr.key(FIGURE_SEED), len(source.modes))
+    order = jnp.argsort(drawn.mode)
+    return jax.tree.map(lambda leaf: leaf[order], drawn)
+
+
+@matplotlib.rc_context(STYLE)
+def episodes_picture(learner: AbstractLearner, episodes: Task, names: tuple[str, ...], way: int) -> Figure:
+    """A row for each episode: one support image a class, then query images.
+
+    Over each query image stands the probability of its true class before any gradient step and after the last one;
+    its frame says whether the final prediction is right.
+    """
+    probabilities = np.asarray(_probabilities(learner, episodes))
+    classes = min(way, SHOWN)
+    figure = Figure((1.05 * 2 * classes + 0.5, 1.45 * len(names) + 0.3))
+    axes = figure.subplots(len(names), 2 * classes, squeeze=False)
+    for row, name in enumerate(names):
+        task = jax.tree.map(operator.itemgetter(row), episodes)
+        support, query = np.asarray(task.support.targets), np.asarray(task.query.targets)
+        for label in range(classes):
+            panel = axes[row, label]
+            _show(panel, task.support.inputs[np.flatnonzero(support == label)[0]], MUTED)
+            panel.set_title(f"{name}: class A" if label == 0 else chr(ord("A") + label), fontsize=7.5)
+            i = np.flatnonzero(query == label)[0]
+            before, after = probabilities[row, :, i]
+            right = after.argmax() == label
+            panel = axes[row, classes + label]
+            _show(panel, task.query.inputs[i], COLOURS[2] if right else COLOURS[1])
+            letter = chr(ord("A") + label)
+            panel.set_title(f"{letter} {before[label]:.0%} → {after[label]:.0%}", fontsize=7.5, fontweight="normal")
+            panel.set_xlabel("right" if right else f"taken for {chr(ord('A') + after.argmax())}", fontsize=7)
+    return figure
+
+
+def _show(panel: Axes, image: Array, frame: str) -> None:
+    pixels = np.asarray(image)
+    panel.imshow(pixels if pixels.shape[-1] == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=1)
+    panel.set(xticks=[], yticks=[])
+    panel.grid(visible=False)
+    panel.spines[:].set(visible=True, color=frame, linewidth=1.5)
+
+
+@eqx.filter_jit
+def _probabilities(learner: AbstractLearner, tasks: Task) -> Float[Array, "tasks 2 images way"]:
+    """Of every query image, before any gradient step and after the last."""
+
+    def before_and_after(task: Task) -> Float[Array, "2 images way"]:
+        path = list(learner.adapt(task.support, task.mode, cross_entropy))
+        return jax.nn.softmax(jnp.stack([path[0](task.query.inputs), path[-1](task.query.inputs)]))
+
+    return jax.lax.map(before_and_after, tasks)
+
+
+def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources) -> None:
+    """Draw a run's `figures/episodes.svg`, and MMAML's map of task embeddings.
+
+    Raises `UserError` if the disk does not take them.
+    """
+    source = sources.test
+    way = source.sources[0].way  # pyright: ignore[reportAttributeAccessIssue]
+    picture = episodes_picture(learner, example_episodes(source), source.modes, way)
+    write_atomically(folder.figures_path / "episodes.svg", to_svg(picture))
+    if isinstance(learner, MMAML):
+        points, modes = _embedded(learner, source)
+        write_embedding(folder, points, modes, source.modes)
+
+
+def _embedded(
+    learner: MMAML, source: Mixture
+) -> tuple[Float[np.ndarray, "tasks embedding"], Int[np.ndarray, " tasks"]]:
+    @eqx.filter_jit
+    def supports(source: Mixture, key: Array) -> tuple[Samples, Array]:
+        tasks = source.sample(key, TASKS_AT_ONCE)
+        return tasks.support, tasks.mode
+
+    points, modes = [], []
+    for i in range(EMBEDDED_TASKS // TASKS_AT_ONCE):
+        support, mode = supports(source, jr.fold_in(jr.key(FIGURE_SEED), i))
+        points.append(np.asarray(embeddings(learner, support, TASKS_AT_ONCE)))
+        modes.append(np.asarray(mode))
+    return np.concatenate(points), np.concatenate(modes)

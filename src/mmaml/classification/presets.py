@@ -1,0 +1,98 @@
+"""What an image classification run is made of, and the published settings by name."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from mmaml.runs.config import require
+from mmaml.supervised.config import Budget, SupervisedConfig
+
+
+MODES = ("omniglot", "mini-imagenet", "fc100", "cub", "aircraft")
+"""The paper's data sets, in its order."""
+
+PAPER_SIDE, SMALL_SIDE = 84, 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationConfig(SupervisedConfig):
+    """Few-shot image classification. `docs/classification.md` lists where the defaults differ from the reference."""
+
+    ITERATIONS: ClassVar[dict[Budget, int]] = {"smoke": 4, "demo": 300, "cpu": 4_000, "paper": 60_000}
+    EVALUATION_TASKS: ClassVar[dict[Budget, int]] = {"smoke": 20, "demo": 600, "cpu": 1_000, "paper": 1_000}
+
+    datasets: tuple[str, ...] = ()
+    """Data sets, each a mode; `mmaml data list` names them. The `smoke` budget takes scikit-learn's digits instead."""
+    data: tuple[str, ...] = ()
+    """Your own images instead: folders of class folders, each a mode."""
+    way: int = 5
+    """Classes of a task."""
+    shot: int = 1
+    """Labelled images of each class."""
+    queries: int = 15
+    """Query images of each class."""
+    meta_batch: int = 10
+    """Tasks in a meta-iteration, shared out evenly over the modes (5 in the paper's 20-way)."""
+    image_size: int | None = None
+    """Side of the images in pixels; default: 84 for the `paper` budget, else 28."""
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of the blocks of the task network and of the encoder."""
+    embedding: int = 128
+    """Length of the task embedding."""
+    encoder_labels: bool = False
+    """Whether the task encoder reads the labels (the paper's formula) or the images alone (the reference)."""
+    normalise_by: Literal["set", "support"] = "set"
+    """Statistics that query images are normalised by: their own set's (transductive, as published), or the
+    support set's."""
+    mode_rates: Literal["shared", "published"] = "published"
+    """Step sizes of Multi-MAML: the same for all modes, or Omniglot's and the others' own, as published."""
+
+    inner_lr: float = 0.05
+    """Step size of the inner steps."""
+    inner_clip_norm: float | None = None
+    """Longest inner gradient; longer ones are scaled down."""
+    inner_clip_value: float | None = 20.0
+    """Bound on each entry of an inner gradient (20 in the reference)."""
+    task_microbatch: int | None = 1
+    """Tasks differentiated at a time on one device: more takes more memory."""
+
+    def check(self) -> None:
+        """Raise `UserError` for a value that cannot be."""
+        super().check()
+        if self.preset == "classification":
+            require(bool(self.data), "data", self.data, "one or more folders of class folders, each a kind of images")
+        require(bool(self.datasets or self.data), "datasets", self.datasets, "at least one data set")
+        require(self.way > 1, "way", self.way, "at least 2")
+        for option in ("shot", "queries", "meta_batch", "embedding"):
+            require((value := getattr(self, option)) > 0, option, value, "at least 1")
+        size = self.image_size
+        require(size is None or size > 0, "image_size", size, "at least 1")
+        require(
+            bool(self.channels) and min(self.channels) > 0, "channels", self.channels, "one or more sizes of at least 1"
+        )
+
+    @property
+    def side(self) -> int:
+        """Side of the images in pixels."""
+        return self.image_size or (PAPER_SIDE if self.budget == "paper" else SMALL_SIDE)
+
+    @property
+    def short_name(self) -> str:
+        """What names the setting in folder names."""
+        return f"{self.preset}-{self.way}way-{self.shot}shot"
+
+    @property
+    def description(self) -> str:
+        """What the tasks are, in a few words."""
+        return f"few-shot classification of images: {', '.join(self.datasets) or 'your own folders'}"
+
+
+PRESETS: dict[str, ClassificationConfig] = {
+    f"classification-{modes}": ClassificationConfig(preset=f"classification-{modes}", datasets=MODES[:modes])
+    for modes in (2, 3, 5)
+} | {
+    "omniglot": ClassificationConfig(preset="omniglot", datasets=MODES[:1]),
+    "classification": ClassificationConfig(preset="classification"),
+}
+"""The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone; and `classification`, for `data`
+of one's own."""

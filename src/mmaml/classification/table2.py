@@ -1,0 +1,50 @@
+"""Table 2 of the paper: what it consists of and what it says."""
+
+from dataclasses import replace
+
+from mmaml.classification.build import data_names
+from mmaml.classification.experiment import ClassificationExperiment
+from mmaml.classification.model import DOMAIN
+from mmaml.classification.presets import PRESETS, ClassificationConfig
+from mmaml.supervised.reproduce import TableSpec
+
+
+EPISODES = {"5-way 1-shot": (5, 1, 10), "5-way 5-shot": (5, 5, 10), "20-way 1-shot": (20, 1, 5)}
+"""Way, shot and meta-batch."""
+
+PAPER = {
+    "maml": ((66.80, 77.79, 44.69), (54.55, 67.97, 28.22), (44.09, 54.41, 28.85)),
+    "multi-maml": ((66.85, 73.07, 53.15), (55.90, 62.20, 39.77), (45.46, 55.92, 33.78)),
+    "mmaml": ((69.93, 78.73, 47.80), (57.47, 70.15, 36.27), (49.06, 60.83, 33.97)),
+}
+"""Accuracy in per cent by method, for 2, 3 and 5 modes and within each for the three kinds of episodes."""
+
+SETTINGS: dict[str, ClassificationConfig] = {
+    f"{modes} modes, {name}": replace(PRESETS[f"classification-{modes}"], way=way, shot=shot, meta_batch=batch)
+    for modes in (2, 3, 5)
+    for name, (way, shot, batch) in EPISODES.items()
+}
+
+
+def _data(config: ClassificationConfig) -> str:
+    return ", ".join(data_names(config))
+
+
+TABLE2 = TableSpec(
+    name="table2",
+    domain=DOMAIN,
+    caption="Accuracy in per cent",
+    settings=dict(SETTINGS),
+    methods={name: {"learner": name} for name in PAPER},
+    paper={
+        (method, "post-adaptation"): dict(
+            zip(SETTINGS, (number / 100 for modes in rows for number in modes), strict=True)
+        )
+        for method, rows in PAPER.items()
+    },
+    workshop={},
+    data=_data,
+    experiment=ClassificationExperiment,
+    digits=2,
+    scale=100,
+)
