@@ -27,7 +27,7 @@ if __name__ == "__main__":
     prepare_jax(1)
     path = Path(sys.argv[1])
     exists = (path / "config.json").is_file()
-    folder = RunFolder.open(path) if exists else RunFolder.create(path, "regression", to_dict(CONFIG))
+    folder = RunFolder.open(path) if exists else RunFolder.create(path, "regression", "tiny", to_dict(CONFIG))
     try:
         with folder.locked():
             train_run(folder, RegressionExperiment(CONFIG), Console(), lambda step, numbers: None)

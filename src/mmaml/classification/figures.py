@@ -54,7 +54,9 @@ def episodes_picture(learner: AbstractLearner, episodes: Task, names: tuple[str,
         for label in range(classes):
             panel = axes[row, label]
             _show(panel, task.support.inputs[np.flatnonzero(support == label)[0]], MUTED)
-            panel.set_title(f"{name}: class A" if label == 0 else chr(ord("A") + label), fontsize=7.5)
+            panel.set_title(chr(ord("A") + label), fontsize=7.5)
+            if label == 0:
+                panel.set_ylabel(name, fontsize=8)
             i = np.flatnonzero(query == label)[0]
             before, after = probabilities[row, :, i]
             right = after.argmax() == label

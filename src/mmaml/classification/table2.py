@@ -46,5 +46,5 @@ TABLE2 = TableSpec(
     data=_data,
     experiment=ClassificationExperiment,
     digits=2,
-    scale=100,
+    scale=100.0,
 )

@@ -22,6 +22,8 @@ from mmaml.runs.folder import RunFolder
 
 CAPTIONS = {
     "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
+    "episodes": "A task of each kind: a labelled image of each class, then images to classify, with the probability of "
+    "their true class before any gradient step and after the last.",
     "embedding": "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a "
     "task, and tasks that look alike to the learner lie close together.",
 }

@@ -67,10 +67,10 @@ def _read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that can be compared with each other: those of one preset, under its name."""
+    """Runs that can be compared with each other: those of one setting, under its name."""
     settings: dict[str, list[Run]] = {}
     for run in runs:
-        settings.setdefault(run.config["config"].get("preset", run.config["domain"]), []).append(run)
+        settings.setdefault(run.config.get("setting") or run.config["config"]["preset"], []).append(run)
     return settings
 
 

@@ -32,8 +32,10 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, domain: str, config: dict[str, Any], *, overwrite: bool = False) -> "RunFolder":
-        """Start a run in `path`.
+    def create(
+        cls, path: Path, domain: str, setting: str, config: dict[str, Any], *, overwrite: bool = False
+    ) -> "RunFolder":
+        """Start a run in `path`; runs with the same `setting` can be compared with each other.
 
         Raises `UserError` if the folder holds something already, unless it is a run and `overwrite` is given, or
         if it cannot be written.
@@ -49,7 +51,8 @@ class RunFolder:
                 )
             with folder.locked():
                 shutil.rmtree(path)
-        write_json(folder.config_path, {"domain": domain, "config": config, **provenance()})
+        stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
+        write_json(folder.config_path, stored)
         return folder
 
     @classmethod
@@ -71,7 +74,7 @@ class RunFolder:
             yield
 
     def read_config(self) -> dict[str, Any]:
-        """The content of config.json: `domain`, `config`, `command`, `commit`, `versions`."""
+        """The content of config.json: `domain`, `setting`, `config`, `command`, `commit`, `versions`."""
         stored = read_json(self.config_path)
         if missing := {"domain", "config"} - set(stored):
             raise UserError(f"{self.config_path} lacks {', '.join(sorted(missing))}: it was not written by mmaml.")

@@ -39,7 +39,7 @@ class TableSpec:
     data: Callable[[Any], str]
     experiment: Callable[[Any], AbstractExperiment]
     digits: int = 3
-    scale: float = 1
+    scale: float = 1.0
 
     def config(self, setting: str, method: str, budget: Budget, seed: int) -> SupervisedConfig:
         """The configuration of one cell."""
@@ -103,7 +103,7 @@ def _finish(spec: TableSpec, path: Path, config: SupervisedConfig, console: Cons
         if folder.read_config()["config"] != _as_stored(config):
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
     else:
-        folder = RunFolder.create(path, spec.domain, to_dict(config))
+        folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(config))
     with no_tracker() as track:
         complete_run(folder, spec.experiment(config), console, track)
 

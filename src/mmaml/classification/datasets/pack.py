@@ -1,9 +1,7 @@
 """A data set in one file: all images, their classes, and the split of the classes."""
 
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from jaxtyping import Int32, UInt8
 from mmaml.classification.datasets.pictures import fit
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.runs.errors import UserError
+from mmaml.runs.files import replacing
 
 
 FORMAT = "mmaml-images-1"
@@ -139,21 +138,11 @@ class ImageSet:
         arrays = {"labels": self.labels, "class_split": self.class_split, "images": self.images}
         about = {"format": FORMAT, "name": self.name, "class_names": json.dumps(self.class_names)}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    # Array after array, since the library's own writer needs them all in memory a second time.
-                    file.write(_header(arrays, about))
-                    for array in arrays.values():
-                        file.write(np.ascontiguousarray(array).data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            with replacing(path) as file:
+                # Array after array, since the library's own writer needs them all in memory a second time.
+                file.write(_header(arrays, about))
+                for array in arrays.values():
+                    file.write(np.ascontiguousarray(array).data)
         except OSError as error:
             raise UserError(
                 f"cannot write {path} ({self.images.nbytes / 1e6:.0f} MB): {error.strerror}. What was there before is "

@@ -1,0 +1,139 @@
+"""Convolutional networks against the library's convolution, closed forms and identities."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
+from mmaml.nn.conv import AffineNorm, Conv3x3, ConvEncoder, ConvNet, Statistics
+
+
+CHANNELS = (3, 4)
+
+
+def loss(logits, labels):
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def images(key, n=6, side=5, channels=2):
+    return jr.uniform(key, (n, side, side, channels))
+
+
+SUPPORT = Samples(images(jr.key(1)), jnp.array([0, 1, 2, 0, 1, 2]))
+QUERY = images(jr.key(2), 4)
+
+
+def net(key=0, **options):
+    return ConvNet(2, 3, CHANNELS, key=jr.key(key), **options)
+
+
+def mmaml(inner, **options):
+    encoder = ConvEncoder(2, CHANNELS, 5, key=jr.key(3), **options)
+    return MMAML(net(), Modulator(encoder, net().widths, key=jr.key(4)), inner)
+
+
+@eqx.filter_jit
+def outputs(learner, support=SUPPORT, query=QUERY, mode=0):
+    *_, model = learner.adapt(support, jnp.asarray(mode), loss)
+    return model(query)
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(28, 28, 3), (7, 5, 2), (1, 1, 1), (84, 6, 1)])
+def test_convolution_is_the_library_s(height, width, channels):
+    layer = Conv3x3(channels, 4, key=jr.key(0))
+    layer = eqx.tree_at(lambda conv: conv.bias, layer, jnp.arange(4.0))
+    x = jr.normal(jr.key(1), (height, width, channels))
+    kernel = layer.weight.reshape(3, 3, channels, 4)
+    expected = jax.lax.conv_general_dilated(
+        x[None], kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(layer(x), expected[0] + layer.bias, atol=1e-5)
+
+
+def test_normalisation_is_over_images_and_positions():
+    x = 3 + 2 * images(jr.key(0))
+    normalised = jax.vmap(lambda h: Statistics.of_set(h).normalise(h), axis_name="examples")(x)
+    np.testing.assert_allclose(normalised.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.var((0, 1, 2)), 1, atol=1e-3)
+    affine = eqx.tree_at(lambda n: (n.scale, n.shift), AffineNorm(2), (jnp.array([2.0, 3.0]), jnp.array([1.0, -1.0])))
+    shifted = jax.vmap(affine, axis_name="examples")(x)
+    np.testing.assert_allclose(shifted, normalised * affine.scale + affine.shift, atol=1e-5)
+
+
+def test_weights_are_as_wide_as_glorot_says():
+    weight = Conv3x3(32, 64, key=jr.key(0)).weight
+    assert float(weight.std()) == pytest.approx((2 / (9 * 32 + 9 * 64)) ** 0.5, rel=0.02)
+
+
+def test_published_size():
+    count = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(ConvNet(3, 5, key=jr.key(0)), eqx.is_array)))
+    assert count == 389_701
+    encoder = ConvEncoder(3, key=jr.key(0))
+    modulator = Modulator(encoder, (32, 64, 128, 256), key=jr.key(1))
+    assert sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(modulator, eqx.is_array))) == 546_112
+
+
+def test_support_statistics_make_a_prediction_independent_of_its_company():
+    inner = InnerLoop(0.1, steps=1)
+    alone = outputs(MAML(net(support_statistics=True), inner), query=QUERY[:1])
+    together = outputs(MAML(net(support_statistics=True), inner))
+    np.testing.assert_allclose(alone, together[:1], atol=1e-5)
+    transductive = outputs(MAML(net(), inner), query=QUERY[:2]), outputs(MAML(net(), inner))[:2]
+    assert np.abs(transductive[0] - transductive[1]).max() > 1e-3
+
+
+def test_support_statistics_are_those_of_the_support_set():
+    inner = InnerLoop(0.1, steps=1)
+    same = [outputs(MAML(net(support_statistics=s), inner), query=SUPPORT.inputs) for s in (True, False)]
+    np.testing.assert_allclose(*same, atol=1e-5)
+
+
+def test_film_with_zero_heads_is_maml():
+    inner = InnerLoop(0.1, steps=2)
+    learner = mmaml(inner)
+    zeros = jax.tree.map(lambda a: jnp.zeros_like(a) if eqx.is_array(a) else a, learner.modulator.heads)
+    learner = eqx.tree_at(lambda m: m.modulator.heads, learner, zeros)
+    np.testing.assert_allclose(outputs(learner), outputs(MAML(net(), inner)), atol=1e-5)
+
+
+def test_encoder_reads_labels_only_if_told_to():
+    relabelled = Samples(SUPPORT.inputs, (SUPPORT.targets + 1) % 3)
+    blind, reading = (ConvEncoder(2, CHANNELS, 5, classes=c, key=jr.key(0)) for c in (None, 3))
+    np.testing.assert_array_equal(blind(SUPPORT), blind(relabelled))
+    assert np.abs(reading(SUPPORT) - reading(relabelled)).max() > 1e-4
+    backwards = jax.tree.map(lambda leaf: leaf[::-1], SUPPORT)
+    np.testing.assert_allclose(reading(SUPPORT), reading(backwards), atol=1e-5)
+
+
+def test_multi_maml_takes_the_step_sizes_of_the_mode():
+    priors = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3) if eqx.is_array(leaf) else leaf, net())
+    multi = MultiMAML(priors, InnerLoop(0.7, steps=2), rates=((0.0, 0.0), (0.3, 0.0), (0.1, 0.1)))
+    np.testing.assert_allclose(outputs(multi, mode=0), outputs(MAML(net(), InnerLoop(0.1, steps=0))), atol=1e-6)
+    np.testing.assert_allclose(outputs(multi, mode=1), outputs(MAML(net(), InnerLoop(0.3, steps=1))), atol=1e-5)
+    np.testing.assert_allclose(outputs(multi, mode=2), outputs(MAML(net(), InnerLoop(0.1, steps=2))), atol=1e-5)
+
+
+def test_meta_gradient_agrees_with_finite_differences():
+    with jax.enable_x64(True):
+        learner = mmaml(InnerLoop(0.1, steps=2))
+        learner = jax.tree.map(lambda a: a.astype("float64") if eqx.is_inexact_array(a) else a, learner)
+        support = Samples(SUPPORT.inputs.astype("float64"), SUPPORT.targets)
+        parameters, static = eqx.partition(learner, eqx.is_inexact_array)
+        leaves, structure = jax.tree.flatten(parameters)
+        keys = jr.split(jr.key(5), len(leaves))
+        direction = jax.tree.unflatten(
+            structure, [jr.normal(k, a.shape, "float64") for k, a in zip(keys, leaves, strict=True)]
+        )
+
+        @jax.jit
+        def along(t):
+            moved = jax.tree.map(lambda p, d: p + t * d, parameters, direction)
+            *_, model = eqx.combine(moved, static).adapt(support, jnp.asarray(0), loss)
+            return loss(model(QUERY.astype("float64")), jnp.array([0, 1, 2, 0]))
+
+        t = 1e-6
+        np.testing.assert_allclose(jax.grad(along)(0.0), (along(t) - along(-t)) / (2 * t), rtol=1e-5)
