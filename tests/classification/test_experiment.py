@@ -1,0 +1,192 @@
+"""Classification from the command line and from Python, on the digits that need no files and on pictures."""
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import mmaml
+from mmaml.classification.datasets.catalogue import find
+from mmaml.classification.experiment import ClassificationExperiment
+from mmaml.classification.presets import PRESETS
+from mmaml.classification.table2 import TABLE2
+from mmaml.cli import main
+
+
+TINY = (
+    "--budget smoke --meta-iterations 2 --way 3 --queries 2 --meta-batch 2 --channels 4 6 --embedding 5 --inner-steps 1"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "mmaml"
+    assert main(f"train classification-2 {TINY} --out {folder}".split()) == 0
+    return folder
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    """Pictures of two classes of one's own: bright and dark."""
+    rng = np.random.default_rng(0)
+    for part, name, level in (("support", "bright", 200), ("support", "dark", 20), ("query", "", 110)):
+        folder = tmp_path / part / name
+        folder.mkdir(parents=True)
+        for i in range(3):
+            noise = rng.integers(0, 50, (17 + i, 23, 3))
+            Image.fromarray((level + noise).astype(np.uint8)).save(folder / f"{i}.png")
+    return tmp_path
+
+
+def command(capsys, text, *paths):
+    filled = iter(paths)
+    try:
+        code = main([str(next(filled)) if a == "{}" else a for a in text.split()])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, " ".join(captured.err.split())
+
+
+def test_a_run_leaves_everything_it_promises(run):
+    result = json.loads((run / "result.json").read_text())
+    assert result["metric"] == "accuracy" and not result["lower_is_better"]
+    assert result["data"] == ["digits", "digits-negative"] == list(result["stages"][0]["per_mode"])
+    values = np.load(run / "evaluation.npy", allow_pickle=False)
+    assert values.shape == (20, 2)
+    assert result["stages"][-1]["mean"] == pytest.approx(values[:, -1].mean(), abs=1e-6)
+    for name in ("figures/episodes.svg", "figures/embedding.svg", "report.html", "model.safetensors"):
+        assert (run / name).stat().st_size > 1000
+
+
+def test_evaluating_the_best_checkpoint_again_gives_the_same(capsys, run):
+    before = json.loads((run / "result.json").read_text())["stages"]
+    code, out, _ = command(capsys, "evaluate {} --json", run)
+    assert code == 0 and json.loads(out)["stages"] == before
+
+
+def test_adapt_to_folders_of_pictures(capsys, run, shapes):
+    code, out, _ = command(capsys, "adapt {} --support {} --query {}", run, shapes / "support", shapes / "query")
+    header, *rows = [line.split(",") for line in out.splitlines()]
+    assert (
+        code == 0
+        and header == ["image", "label", "bright", "dark"]
+        and [r[0] for r in rows] == ["0.png", "1.png", "2.png"]
+    )
+    for _, label, *probabilities in rows:
+        assert sum(map(float, probabilities)) == pytest.approx(1, abs=1e-3)
+        assert label == header[2 + int(np.argmax([float(p) for p in probabilities]))]
+
+
+@pytest.mark.parametrize(
+    ("support", "query", "message"),
+    [
+        ("query", "query", "has no class folders with images"),
+        ("support", "nowhere", "has no images"),
+    ],
+)
+def test_adapt_says_what_is_wrong_with_the_folders(capsys, run, shapes, support, query, message):
+    code, _, err = command(capsys, "adapt {} --support {} --query {}", run, shapes / support, shapes / query)
+    assert code == 2 and message in err
+
+
+def test_the_exported_model_is_the_run_s(capsys, run, tmp_path):
+    assert command(capsys, "export {} {}", run, tmp_path / "model.safetensors")[0] == 0
+    digits = find("digits")
+    images, labels = digits.images[:30:10], ["a", "b", "b"]
+    tasks = [mmaml.load(path).adapt(images, labels) for path in (run, tmp_path / "model.safetensors")]
+    assert tasks[0].classes_.tolist() == ["a", "b"] and tasks[0].embedding.shape == (5,)
+    np.testing.assert_array_equal(*(task.predict_proba(digits.images[:9]) for task in tasks))
+    assert set(tasks[0].predict(digits.images[:9])) <= {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (
+            np.zeros((4, 8, 8), np.uint8),
+            list("abcd"),
+            "4 classes; this model was trained to tell 3 apart and takes 2 to 3",
+        ),
+        (np.zeros((2, 8, 8), np.uint8), list("abc"), "2 images and 3 labels"),
+        (np.zeros((2, 8, 8), float), list("ab"), "must be uint8"),
+        ([], [], "there are no images"),
+    ],
+)
+def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        mmaml.load(run).adapt(images, labels)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--way 1", "--way is 1, but must be at least 2"),
+        ("--way 17", "digits has 16 classes, fewer than the 17 of an episode"),
+        ("--shot 400", "take 402"),
+        ("--image-size 0", "--image-size is 0, but must be at least 1"),
+        ("--data nowhere", "nowhere is neither a data set nor a file or folder"),
+    ],
+)
+def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):
+    text = f"train classification-2 --budget smoke --queries 2 {options} --out {{}}"
+    code, _, err = command(capsys, text, tmp_path / "run")
+    assert code == 2 and message in err and not (tmp_path / "run").exists()
+
+
+def test_a_data_set_that_is_not_here_is_named(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMAML_DATA", str(tmp_path))
+    code, _, err = command(capsys, "train omniglot --budget demo --out {}", tmp_path / "run")
+    assert code == 2 and "mmaml data fetch omniglot" in err
+
+
+def test_own_pictures_are_trained_on(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("photos", "sketches"):
+        for i in range(8):
+            folder = tmp_path / kind / f"class{i}"
+            folder.mkdir(parents=True)
+            for j in range(3):
+                Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(folder / f"{j}.png")
+    text = f"train classification --data {{}} {{}} {TINY} --way 2 --json --out {{}}"
+    code, out, _ = command(capsys, text, tmp_path / "photos", tmp_path / "sketches", tmp_path / "run")
+    assert code == 0 and json.loads(out)["data"] == ["photos", "sketches"]
+
+
+def test_it_learns_without_compiling_anew():
+    config = replace(
+        PRESETS["classification-2"],
+        budget="smoke",
+        meta_iterations=80,
+        way=3,
+        queries=4,
+        image_size=8,
+        channels=(16, 32),
+        embedding=8,
+        inner_steps=2,
+        inner_lr=0.1,
+        meta_lr=3e-3,
+    )
+    experiment = ClassificationExperiment(config)
+    trainer = experiment.trainer
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
+    )
+    state, _ = trainer.run(trainer.initial_state(), 20, 20)
+    seen = len(compiled)
+    for _ in range(3):
+        state, history = trainer.run(state, 20, 20)
+    assert len(compiled) == seen
+    assert np.mean(history["loss"]) < 0.5  # from log 3 = 1.1
+    values, _, _ = experiment.evaluate(trainer.learner_at(state), 60, None)
+    assert values[:, -1].mean() > 0.6  # on digits it has not seen; chance is 1/3
+
+
+def test_table2_has_the_paper_s_27_cells():
+    assert len(TABLE2.settings) * len(TABLE2.methods) == 27
+    assert TABLE2.paper["mmaml", "post-adaptation"]["5 modes, 5-way 1-shot"] == pytest.approx(0.4906)
+    assert TABLE2.config("2 modes, 20-way 1-shot", "maml", "paper", 0).meta_batch == 5
