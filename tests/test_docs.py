@@ -1,21 +1,23 @@
 """Every command and every program in the README and the docs runs, at tiny size."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmaml.cli import main
 
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TINY = (
-    "--meta-iterations 2 --evaluation-tasks 20 --tasks-per-mode 1 "
-    "--hidden 6 --encoder-hidden 3 --inner-steps 1 --overwrite"
-)
+TINY = {
+    "regression": "--tasks-per-mode 1 --hidden 6 --encoder-hidden 3",
+    "classification": "--meta-batch 2 --queries 2 --way 2 --channels 4 6 --embedding 5",
+}
 
 
 def blocks(language):
@@ -34,6 +36,13 @@ def workplace(tmp_path_factory):
         np.savetxt(folder / "my-tasks" / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
     (folder / "few.csv").write_text("x,y\n1,2\n2,3\n")
     (folder / "where.csv").write_text("x\n1.5\n")
+    for place in ("photos", "sketches", "few", "many"):
+        for name in ("",) if place == "many" else "abcdefgh"[: 2 if place == "few" else 8]:
+            (folder / place / name).mkdir(parents=True)
+            for i in range(4):
+                Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(
+                    folder / place / name / f"{i}.png"
+                )
     return folder
 
 
@@ -44,7 +53,8 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
     for command in commands:
         arguments = shlex.split(command, comments=True)[1:]
         if arguments[0] == "train":
-            arguments += TINY.split()
+            arguments += TINY[arguments[1].split("-")[0]].split()
+            arguments += ["--meta-iterations", "2", "--evaluation-tasks", "20", "--inner-steps", "1", "--overwrite"]
         assert main(arguments) == 0, command
     programs = blocks("python")
     assert len(programs) >= 2
@@ -53,11 +63,13 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
     assert "(6,)" in capsys.readouterr().out
 
 
-def test_every_option_the_docs_name_exists(capsys):
-    with pytest.raises(SystemExit):
-        main(["train", "regression-5", "--help"])
+@pytest.mark.parametrize("domain", ["regression", "classification"])
+def test_every_option_the_docs_name_exists(capsys, domain):
+    for command in (["train", f"{domain}-5"], ["adapt"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
     known = capsys.readouterr().out
-    for option in set(re.findall(r"`(--[a-z-]+)[ `]", (ROOT / "docs" / "regression.md").read_text())):
+    for option in set(re.findall(r"`(--[a-z-]+)[ `]", (ROOT / "docs" / f"{domain}.md").read_text())):
         assert option in known, option
 
 
@@ -73,9 +85,13 @@ def test_make_targets_in_the_readme_exist():
         assert f"\n{target}:" in makefile
 
 
-def test_example_runs(tmp_path, monkeypatch):
-    import runpy
+def test_example_of_a_network_of_one_s_own_learns(capsys):
+    example = runpy.run_path(str(ROOT / "examples" / "residual_network.py"))
+    assert example["main"](example["Options"](meta_iterations=50, way=3)) > 0.45
+    assert "accuracy after 3 gradient steps" in capsys.readouterr().out
 
+
+def test_example_runs(tmp_path):
     example = runpy.run_path(str(ROOT / "examples" / "curves_of_an_instrument.py"))
     options = example["Options"](folder=tmp_path, tasks=4, meta_iterations=2)
     assert example["main"](options) == 0
