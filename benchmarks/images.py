@@ -4,7 +4,8 @@
 
 5-way 1-shot tasks of random images with MMAML-FiLM, as the paper has them; 5-shot for memory; and plain MAML with the
 convolution written in three ways. The peers (`peers_torch_images.py`, which see) live in an environment of their own
-as for `speed.py`. Every measurement is a process of its own, so that peak memory is its own too.
+as for `speed.py`. Every measurement is a process of its own, so that peak memory is its own too. For mmaml it is two:
+the first compiles, the second measures and finds all compiled, as in any run but the first.
 """
 
 import dataclasses
@@ -12,12 +13,14 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
+
 from speed import _json_of
 
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 
 COLOURS, CLASSES, IMAGES = 3, 64, 20
+SMALL = 28
+PER_PROCESS = ("side", "learner", "convolution", "shot", "tasks", "devices", "iterations")
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Options:
     devices: int = 0
     """XLA devices, with `side`; 0: one for each core."""
     dispatches: int = 3
-    """How often to measure, with `side`."""
+    """How often to measure, with `side`; 0: compile only."""
     iterations: int = 2
     """Meta-iterations of a dispatch, with `side`."""
 
@@ -81,6 +86,10 @@ def patches(layer: "Conv3x3", x: "Array") -> "Array":
     return inputs[0] @ weight + layer.bias
 
 
+def _peak_rss_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def measure(options: Options) -> dict[str, Any]:
     """Time mmaml's meta-iterations in this process: the best of some dispatches."""
     from mmaml.runs.environment import prepare_jax
@@ -99,8 +108,6 @@ def measure(options: Options) -> dict[str, Any]:
     from mmaml.nn.conv import Conv3x3
     from mmaml.supervised.build import make_optimiser
 
-    # Compiled anew each time, so that what that takes is in every measurement or in none.
-    jax.config.update("jax_enable_compilation_cache", False)
     if options.convolution != "slices":
         Conv3x3.__call__ = {"library": library, "patches": patches}[options.convolution]
     config = ClassificationConfig(
@@ -123,31 +130,105 @@ def measure(options: Options) -> dict[str, Any]:
     on_devices = eqx.filter_shard(trainer.source, NamedSharding(trainer.mesh, PartitionSpec()))
     trainer = eqx.tree_at(lambda t: t.source, trainer, on_devices)
 
-    def best(call: Any, repetitions: int) -> float:
-        seconds = []
-        for _ in range(repetitions):
-            began = time.perf_counter()
-            jax.block_until_ready(call())
-            seconds.append(time.perf_counter() - began)
-        return min(seconds)
-
     state = trainer.initial_state()
-    compiling = best(lambda: trainer.run(state, 0, options.iterations), 1)
-    training = best(lambda: trainer.run(state, options.iterations, options.iterations), options.dispatches)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    draw = eqx.filter_jit(ImageTasks.sample)
-    drawing = best(lambda: draw(trainer.source, jr.key(2), config.meta_batch), 10)
-    seconds = training / options.iterations
-    return {
-        "learner": options.learner,
-        "convolution": options.convolution,
-        "side": side,
-        "shot": options.shot,
-        "seconds_per_iteration": seconds,
-        "iterations_per_second": 1 / seconds,
-        "compile_seconds": compiling,
-        "drawing_seconds": drawing,
-        "drawing_share": drawing / seconds,
+    began = time.perf_counter()
+    jax.block_until_ready(trainer.run(state, 0, options.iterations))
+    row = {"side": side, "shot": options.shot, "devices": len(jax.devices())}
+    if not options.dispatches:
+        return row | {"compile_seconds": time.perf_counter() - began, "compile_peak_rss_mb": _peak_rss_mb()}
+    seconds, losses = [], np.zeros(0)
+    for _ in range(options.dispatches):
+        began = time.perf_counter()
+        _, history = jax.block_until_ready(trainer.run(state, options.iterations, options.iterations))
+        seconds.append((time.perf_counter() - began) / options.iterations)
+        losses = history["loss"]
+    peak = _peak_rss_mb()
+    draw, drawing = eqx.filter_jit(ImageTasks.sample), []
+    for _ in range(11):
+        began = time.perf_counter()
+        jax.block_until_ready(draw(trainer.source, jr.key(2), config.meta_batch))
+        drawing.append(time.perf_counter() - began)
+    return row | {
+        "seconds_per_iteration": min(seconds),
+        "iterations_per_second": 1 / min(seconds),
         "peak_rss_mb": peak,
-        "devices": len(jax.devices()),
+        "drawing_seconds": min(drawing),
+        "drawing_share": min(drawing) / min(seconds),
+        "losses": losses.tolist(),
     }
+
+
+def ours(options: Options) -> dict[str, Any]:
+    """Compile in a new process, measure in another."""
+    row = {}
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["MMAML_CACHE"] = cache
+        for dispatches in (0, options.dispatches):
+            arguments = [f"--{name}={getattr(options, name)}" for name in PER_PROCESS]
+            arguments += [f"--dispatches={dispatches}", "--channels", *map(str, options.channels)]
+            row |= _json_of([sys.executable, __file__, *arguments])
+    return row
+
+
+def peer(options: Options, engine: str, side: int, chunk: int) -> dict[str, Any]:
+    """Measure a PyTorch engine."""
+    program = Path(__file__).with_name("peers_torch_images.py")
+    numbers = {"side": side, "tasks": options.tasks, "chunk": chunk, "iterations": 2 if side > SMALL else 5}
+    arguments = [f"--{name}={value}" for name, value in numbers.items()]
+    command = [str(options.peers_python), str(program), "--engine", engine, *arguments, "--channels"]
+    return _json_of([*command, *map(str, options.channels)])
+
+
+def show(rows: dict[str, dict[str, Any]]) -> None:
+    slowest = max(row["seconds_per_iteration"] for row in rows.values())
+    for name, row in rows.items():
+        seconds = row["seconds_per_iteration"]
+        cells = [f"{name:42} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
+        cells += [f"{row['peak_rss_mb']:6.0f} MiB"]
+        cells += [f"drawing {row['drawing_share']:.1%}"] if "drawing_share" in row else []
+        print(*cells, sep="  ", flush=True)
+
+
+def main(options: Options) -> None:
+    """Measure everything asked for, print tables, write the JSON."""
+    if options.side is not None:
+        print(json.dumps(measure(options)))
+        return
+    rows = {}
+    for side in options.sides:
+        here = dataclasses.replace(options, side=side)
+        if side > SMALL:
+            here = dataclasses.replace(here, dispatches=2, iterations=1)
+        group = {
+            f"{side} pixels, mmaml": ours(here),
+            f"{side} pixels, mmaml, one device": ours(dataclasses.replace(here, devices=1)),
+        }
+        if options.peers_python is not None:
+            group[f"{side} pixels, PyTorch, one task at a time"] = peer(options, "loop", side, 1)
+            for chunk in sorted({options.tasks, 2} if side > SMALL else {options.tasks}):
+                group[f"{side} pixels, PyTorch, vmap of {chunk} tasks"] = peer(options, "vmap", side, chunk)
+        show(group)
+        rows |= group
+    small, large = (dataclasses.replace(options, side=side) for side in (options.sides[0], options.sides[-1]))
+    group = {
+        f"{small.side} pixels, MAML, one device, {way}": ours(
+            dataclasses.replace(small, learner="maml", devices=1, convolution=way)
+        )
+        for way in ("slices", "library", "patches")
+    }
+    show(group)
+    rows |= group
+    group = {
+        f"{large.side} pixels, mmaml, 5-shot": ours(dataclasses.replace(large, shot=5, dispatches=1, iterations=1))
+    }
+    show(group)
+    rows |= group
+    if options.out is not None:
+        from mmaml.runs.environment import provenance
+        from mmaml.runs.files import write_json
+
+        write_json(options.out, {"cores": os.cpu_count(), "rows": rows, **provenance()})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

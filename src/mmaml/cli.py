@@ -103,7 +103,7 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
     """
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
-    write_report(folders, page)
+    write_report(folders, page, hub.compare)
     if json:
         print(json_format.dumps({"report": str(page)}))
         return

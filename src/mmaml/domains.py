@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from mmaml.classification.adapt import adapt_files as adapt_classification_files
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.model import DOMAIN as CLASSIFICATION
@@ -13,6 +15,7 @@ from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.table2 import TABLE2
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
 from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.figures import compare_fits
 from mmaml.regression.model import DOMAIN as REGRESSION
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS as REGRESSION_PRESETS
@@ -35,6 +38,7 @@ class Domain:
     - `model`: the trained model, of a model file's header, arrays and path.
     - `adapt_files`: `mmaml adapt` for such a model.
     - `table`: its table in the paper.
+    - `compare`: a picture of several models of one setting, by the names of their runs.
     """
 
     config: type[SupervisedConfig]
@@ -43,6 +47,7 @@ class Domain:
     model: Callable[..., Any]
     adapt_files: Callable[..., None]
     table: TableSpec
+    compare: Callable[[dict[str, Any]], Figure | None] | None = None
 
 
 DOMAINS: dict[str, Domain] = {
@@ -53,6 +58,7 @@ DOMAINS: dict[str, Domain] = {
         RegressionModel.restore,
         adapt_regression_files,
         TABLE1,
+        compare_fits,
     ),
     CLASSIFICATION: Domain(
         ClassificationConfig,

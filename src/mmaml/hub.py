@@ -1,9 +1,12 @@
 """Trained models by path."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmaml.domains import DOMAINS
+from matplotlib.figure import Figure
+
+from mmaml.domains import DOMAINS, domain_of
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.modelfile import read_model
@@ -27,3 +30,10 @@ def load(path: str | Path) -> Any:
             f"{path} is a model of the domain {header['domain']!r}; this mmaml knows: {', '.join(DOMAINS)}."
         )
     return DOMAINS[header["domain"]].model(header, tensors, path)
+
+
+def compare(folders: Sequence[RunFolder]) -> Figure | None:
+    """A picture of finished runs of one setting side by side, where their domain has one."""
+    models = {folder.path.resolve().name: load(folder.path) for folder in folders}
+    draw = DOMAINS[domain_of(next(iter(models.values())).config)].compare
+    return draw(models) if draw else None

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
-from mmaml.regression.build import Sources, mean_squared_error
+from mmaml.regression.build import Sources, make_sources, mean_squared_error
+from mmaml.regression.model import RegressionModel
 from mmaml.regression.tables import Scaler
 from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
@@ -139,6 +140,14 @@ def _after_steps(steps: set[int]) -> str:
         return "after the last gradient step"
     (count,) = steps
     return f"after {count} gradient step" + "s" * (count != 1)
+
+
+def compare_fits(models: dict[str, RegressionModel]) -> Figure | None:
+    """Figure 2 with the models of several runs, by name; `None` if their functions have more than one input."""
+    examples = examples_of(make_sources(next(iter(models.values())).config))
+    if examples.grid.shape[1] > 1:
+        return None
+    return function_fits({name: model.learner for name, model in models.items()}, examples)
 
 
 def write_figures(folder: RunFolder, learner: AbstractLearner, label: str, sources: Sources) -> None:

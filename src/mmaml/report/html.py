@@ -2,7 +2,7 @@
 
 import base64
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,14 @@ class Setting:
     numbers: dict[str, Table]
 
 
-def write_report(folders: Sequence[RunFolder], path: Path) -> None:
+Compare = Callable[[Sequence[RunFolder]], Figure | None]
+"""Draws several runs of one setting side by side, in the way of their domain."""
+
+
+def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | None = None) -> None:
     """Write the page about the runs in `folders` to `path`; runs may be unfinished and of different settings.
+
+    With `compare`, its picture of each setting that has several finished runs is part of the page.
 
     Raises `UserError` if there is no run, a file of one is broken, or the page cannot be written.
     """
@@ -83,7 +89,7 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
     page = environment.from_string(template).render(
         title=runs[0].label if len(runs) == 1 else f"{len(runs)} runs compared",
         runs=runs,
-        settings=[_setting(name, members) for name, members in by_setting(runs).items()],
+        settings=[_setting(name, members, compare) for name, members in by_setting(runs).items()],
         highlights=_highlights(runs[0]) if len(runs) == 1 else [],
         pictures={run.label: pictures for run in runs if (pictures := _pictures(run.folder.figures_path))},
         colours={"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": COLOURS[0]}
@@ -97,14 +103,23 @@ def write_report(folders: Sequence[RunFolder], path: Path) -> None:
     write_atomically(path, page)
 
 
-def _setting(name: str, runs: list[Run]) -> Setting:
+def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
     limit = "".join(f" Dashed: {reference['name']}." for reference in references(runs))
     drawn = [
-        (learning_curves(runs), "Learning", "Loss on validation tasks, after adaptation, while meta-training.", True),
-        (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task.", False),
-        (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task.", False),
+        (
+            learning_curves(runs),
+            "Learning",
+            "Result on validation tasks, after adaptation, while meta-training." + limit,
+            True,
+        ),
+        (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task." + limit, False),
+        (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task." + limit, False),
     ]
-    charts = [Chart(title, caption + limit, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
+    done = [run.folder for run in runs if run.result is not None]
+    side_by_side = compare(done) if compare and len(done) > 1 else None
+    if side_by_side is not None:
+        drawn.append((side_by_side, "Predictions", CAPTIONS["fits"], True))
+    charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
     numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
     numbers = numbers if finished(runs) else {}
     return Setting(name, runs, results_table(runs), _notes(runs), charts, numbers)

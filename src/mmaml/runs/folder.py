@@ -12,13 +12,14 @@
 ```
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import UserError
@@ -50,7 +51,8 @@ class RunFolder:
                     "--overwrite, or choose another folder with --out."
                 )
             with folder.locked():
-                shutil.rmtree(path)
+                pass  # nobody is working on it
+            shutil.rmtree(path)
         stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
         write_json(folder.config_path, stored)
         return folder
@@ -66,12 +68,19 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run for this process alone. Raises `UserError` if another process trains it."""
-        with open(self.config_path) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another process is working on {self.path}; wait for it or stop it.") from None
+        lock = filelock.FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(f"another process is working on {self.path}; wait for it or stop it.") from None
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {self.path}: {error.strerror}. Choose a folder you may write to."
+            ) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def read_config(self) -> dict[str, Any]:
         """The content of config.json: `domain`, `setting`, `config`, `command`, `commit`, `versions`."""
