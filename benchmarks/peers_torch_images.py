@@ -216,7 +216,7 @@ def time_engine(args: argparse.Namespace) -> None:
         "engine": args.engine,
         "side": args.side,
         "shot": args.shot,
-        "chunk": args.chunk if args.engine == "vmap" else 1,
+        "chunk": min(args.chunk, args.tasks) if args.engine == "vmap" else 1,
         "seconds_per_iteration": best,
         "iterations_per_second": 1 / best,
         "first_iteration_seconds": seconds[0],

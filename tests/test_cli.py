@@ -61,6 +61,12 @@ def test_every_learner_of_a_setting_meets_the_same_tasks(runs):
     assert references[0] == references[1]
 
 
+def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_path):
+    page = tmp_path / "both.html"
+    code, _, _ = mmaml_command(capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", page)
+    assert code == 0 and ">Predictions<" in page.read_text()
+
+
 def test_evaluate_as_json_with_more_steps(capsys, run):
     code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 20 --steps 3 --json", run)
     assert code == 0 and len(json.loads(out)["stages"]) == 4

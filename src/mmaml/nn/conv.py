@@ -22,7 +22,7 @@ class Conv3x3(eqx.Module):
     """3×3 convolution with stride 2 and padding 1: `(h, w, in)` to `(⌈h/2⌉, ⌈w/2⌉, out)`.
 
     Written as one matrix product over shifted slices. With weights of its own for every task and second
-    derivatives, that is several times faster on CPUs than the library's convolution (`benchmarks/conv.py`).
+    derivatives, that is several times faster on CPUs than the library's convolution (`benchmarks/images.py`).
     """
 
     weight: Float[Array, "nine*in out"]

@@ -120,10 +120,11 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
         runs = [str(path.parent.relative_to(out)) for path in paths]
         baseline = paths if method == BASELINE else baseline
         for stage, index in STAGES.items():
-            if stage == "post-adaptation" and len(results[0]["stages"]) == 1:  # takes no gradient step
+            only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
+            if stage == "post-adaptation" and only_stage:
                 continue
             cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
-            if index == -1 and method != BASELINE:
+            if (index == -1 or only_stage) and method != BASELINE:
                 cell[f"minus_{BASELINE}"] = _difference(paths, baseline)
             yield cell
         if reference is None and (found := results[0].get("reference")):

@@ -1,0 +1,70 @@
+"""Tables of the paper from the records of runs, here records made up so that every number is known."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmaml.regression.presets import PRESETS
+from mmaml.runs.errors import UserError
+from mmaml.supervised.reproduce import TableSpec, write_table
+
+
+SPEC = TableSpec(
+    name="table9",
+    domain="regression",
+    caption="Error",
+    settings={"2 modes": PRESETS["regression-2"]},
+    methods={"maml": {"learner": "maml"}, "mmaml-film": {}, "lstm": {"learner": "lstm"}},
+    paper={("mmaml-film", "post-adaptation"): {"2 modes": 0.5}},
+    workshop={},
+    data=lambda config: "made up",
+    experiment=lambda config: pytest.fail("no run is to be done"),
+    digits=1,
+    scale=10.0,
+)
+
+
+def record(out, method, values, seed=0):
+    """A finished run whose task i has the error `values[i][s]` after s steps."""
+    values = np.asarray(values, np.float32)
+    folder = out / "runs" / f"regression-2-{method}-cpu-seed{seed}"
+    folder.mkdir(parents=True)
+    stages = [{"steps": s, "mean": float(v.mean()), "ci95": 0.25} for s, v in enumerate(values.T)]
+    result = {"tasks": len(values), "seed": seed, "budget": "cpu", "meta_iterations": 7, "command": "c", "commit": "d"}
+    metric = {"metric": "mse", "lower_is_better": True}
+    (folder / "result.json").write_text(json.dumps(result | metric | {"stages": stages}))
+    np.save(folder / "evaluation.npy", values)
+
+
+def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5], [9, 4]])
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2], [2, 3]], seed=0)
+    record(tmp_path, "mmaml-film", [[4, 2], [4, 3], [4, 4]], seed=1)
+    record(tmp_path, "lstm", [[3], [5], [4]])
+    cells = {(c["method"], c["stage"]): c for c in write_table(SPEC, tmp_path, "cpu")}
+    assert set(cells) == {(m, f"post-{s}") for m in ("maml", "mmaml-film") for s in ("modulation", "adaptation")} | {
+        ("lstm", "post-modulation")
+    }
+    film = cells["mmaml-film", "post-adaptation"]
+    assert film["mean"] == 2.5 and film["seeds"] == [0, 1] and film["paper"] == 0.5
+    differences = np.array([1.5 - 3, 2.5 - 5, 3.5 - 4])
+    assert film["minus_maml"]["mean"] == pytest.approx(differences.mean())
+    assert film["minus_maml"]["ci95"] == pytest.approx(1.96 * differences.std(ddof=1) / 3**0.5)
+    assert cells["lstm", "post-modulation"]["minus_maml"] == {"mean": 0.0, "ci95": 0.0}
+    assert "minus_maml" not in cells["maml", "post-adaptation"]
+    text = (tmp_path / "table9.md").read_text()
+    assert "| mmaml-film | 30.0 ± 2.5 | 25.0 ± 2.5 (5.0) |" in text and "| lstm | 40.0 ± 2.5 | – |" in text
+
+
+def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2]])
+    (tmp_path / "runs" / "regression-2-maml-cpu-seed0" / "evaluation.npy").unlink()
+    cells = write_table(SPEC, tmp_path, "cpu")
+    assert [c["minus_maml"] for c in cells if c["method"] == "mmaml-film" and c["stage"] == "post-adaptation"] == [None]
+
+
+def test_nothing_to_show_is_said(tmp_path):
+    with pytest.raises(UserError, match="no finished run of the budget 'demo'"):
+        write_table(SPEC, tmp_path, "demo")
