@@ -57,7 +57,7 @@ def train(
     domain = domain_of(config)
     experiment = DOMAINS[domain].experiment(config)  # fails before anything is written, if the data cannot be used
     path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
-    folder = RunFolder.create(path, domain, config.short_name, to_dict(config), overwrite=overwrite)
+    folder = RunFolder.create(path, domain, config.short_name, to_dict(experiment.config), overwrite=overwrite)
     _complete(folder, experiment, tensorboard, json)
 
 

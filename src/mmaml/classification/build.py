@@ -34,7 +34,7 @@ def accuracy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) 
 
 @dataclass(frozen=True)
 class Sources:
-    """Episodes of training, validation and test classes; `channels` and the names of the data sets really used."""
+    """Episodes of training, validation and test classes, of images with `channels` channels."""
 
     train: Mixture
     validation: Mixture
@@ -51,6 +51,9 @@ def make_sources(config: ClassificationConfig) -> Sources:
     Raises `UserError` if a data set is not here or too small for the episodes asked for.
     """
     sets = [find(Path(name) if config.data else name, side=config.side) for name in data_names(config)]
+    names = [images.name for images in sets]
+    if len(set(names)) < len(names):
+        raise UserError(f"the data sets are named {', '.join(names)}; give each a name of its own to tell them apart.")
     channels = max(images.images.shape[3] for images in sets)
     mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
     return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels)
@@ -60,11 +63,9 @@ def data_names(config: ClassificationConfig) -> tuple[str, ...]:
     """The data sets of a configuration: the paper's go by the name of what serves for them here."""
     if config.data:
         return config.data
-    return (
-        DIGITS
-        if config.budget == "smoke"
-        else tuple(serving(name) if name in OFFICIAL else name for name in config.datasets)
-    )
+    if config.budget == "smoke":
+        return DIGITS
+    return tuple(serving(name) if name in OFFICIAL else name for name in config.datasets)
 
 
 def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:

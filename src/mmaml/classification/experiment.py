@@ -1,5 +1,6 @@
 """Few-shot image classification in a run folder: what is trained, validated, evaluated and drawn."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float, Int, PRNGKeyArray
 
-from mmaml.classification.build import accuracy, cross_entropy, make_learner, make_sources
+from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
@@ -34,6 +35,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def __init__(self, config: ClassificationConfig):
         learner_key, task_key = jr.split(jr.key(config.seed))
+        # A run goes on with the data it began with, also where the official sets have been fetched since.
+        config = config if config.data else replace(config, datasets=data_names(config))
         self.config = config
         self.sources = make_sources(config)
         modes = self.sources.train.modes
@@ -54,6 +57,11 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         save_every = max(min(250, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(10, save_every))
 
+    @property
+    def data(self) -> str:
+        """The data sets, by the names they go by here."""
+        return ", ".join(self.sources.test.modes)
+
     def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
         key = jr.fold_in(jr.key(self.config.seed), 1)
@@ -62,11 +70,10 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         return values
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
-        """Accuracy on tasks of the test classes; `data` names the data sets."""
+        """Accuracy on tasks of the test classes."""
         values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
         more = {
-            "data": list(self.sources.test.modes),
             "way": config.way,
             "shot": config.shot,
             "queries": config.queries,

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from mmaml.classification.build import data_names
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.model import DOMAIN
 from mmaml.classification.presets import PRESETS, ClassificationConfig
@@ -26,10 +25,6 @@ SETTINGS: dict[str, ClassificationConfig] = {
 }
 
 
-def _data(config: ClassificationConfig) -> str:
-    return ", ".join(data_names(config))
-
-
 TABLE2 = TableSpec(
     name="table2",
     domain=DOMAIN,
@@ -43,7 +38,6 @@ TABLE2 = TableSpec(
         for method, rows in PAPER.items()
     },
     workshop={},
-    data=_data,
     experiment=ClassificationExperiment,
     digits=2,
     scale=100.0,

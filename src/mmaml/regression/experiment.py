@@ -50,6 +50,11 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         save_every = max(min(1000, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
 
+    @property
+    def data(self) -> str:
+        """The families of functions, or the user's folder."""
+        return self.config.data or f"function families: {', '.join(self.config.families)}"
+
     def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
         key = jr.fold_in(jr.key(self.config.seed), 1)

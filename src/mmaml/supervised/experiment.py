@@ -38,6 +38,7 @@ Config = TypeVar("Config", bound=SupervisedConfig)
 class AbstractExperiment(abc.ABC, Generic[Config]):
     """What a domain makes of a configuration: data read once, an untrained learner, and how to judge and show it.
 
+    `config` is what is stored with the run; it may say more exactly what the given one left open.
     With `keep_best` the run's result is the checkpoint with the best validation, else the last one.
     """
 
@@ -47,6 +48,11 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
     config: Config
     trainer: MetaTrainer
     schedule: Schedule
+
+    @property
+    @abc.abstractmethod
+    def data(self) -> str:
+        """What the tasks are really made of, for the record."""
 
     @abc.abstractmethod
     def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
@@ -120,6 +126,7 @@ def evaluate_run(
         "learner": config.learner,
         "modulation": config.modulation if isinstance(learner, MMAML) else None,
         "budget": config.budget,
+        "data": experiment.data,
         "metric": experiment.metric,
         "lower_is_better": experiment.lower_is_better,
         "tasks": len(values),

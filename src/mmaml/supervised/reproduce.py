@@ -25,7 +25,6 @@ class TableSpec:
     - `settings`: columns, and the configuration each begins with.
     - `methods`: rows, and the options by which each differs.
     - `paper`, `workshop`: published numbers by method, stage and setting.
-    - `data`: what a configuration's tasks are really made of, for the record.
     - `digits`: decimal places in print; `scale` is what a number is multiplied with for that.
     """
 
@@ -36,7 +35,6 @@ class TableSpec:
     methods: dict[str, dict[str, Any]]
     paper: dict[tuple[str, str], dict[str, float]]
     workshop: dict[tuple[str, str], dict[str, float]]
-    data: Callable[[Any], str]
     experiment: Callable[[Any], AbstractExperiment]
     digits: int = 3
     scale: float = 1.0
@@ -98,14 +96,15 @@ def _finish(spec: TableSpec, path: Path, config: SupervisedConfig, console: Cons
     """Do what is left to do of one run."""
     if (path / "result.json").is_file():
         return
+    experiment = spec.experiment(config)
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
-        if folder.read_config()["config"] != _as_stored(config):
+        if folder.read_config()["config"] != _as_stored(experiment.config):
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
     else:
-        folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(config))
+        folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
     with no_tracker() as track:
-        complete_run(folder, spec.experiment(config), console, track)
+        complete_run(folder, experiment, console, track)
 
 
 def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
@@ -167,7 +166,7 @@ def _cell(
         "workshop": spec.workshop.get((method, stage), {}).get(setting),
         "budget": first["budget"],
         "meta_iterations": first["meta_iterations"],
-        "data": spec.data(spec.settings[setting]),
+        "data": first["data"],
         "command": first["command"],
         "commit": first["commit"],
         "run": runs[0] if len(runs) == 1 else runs,
