@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def provenance() -> dict[str, Any]:
     import jax
 
     return {
-        "command": " ".join(["mmaml", *sys.argv[1:]]) if Path(sys.argv[0]).name == "mmaml" else " ".join(sys.argv),
+        "command": shlex.join(["mmaml" if Path(sys.argv[0]).name == "mmaml" else sys.argv[0], *sys.argv[1:]]),
         "commit": _commit(),
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

@@ -115,12 +115,14 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
-    The values of single tasks go to `evaluation.npy`, so that runs can be compared task by task.
+    It repeats how the run was made, and says under `evaluated` how it was evaluated. The values of single tasks go to
+    `evaluation.npy`, so that runs can be compared task by task.
     """
     config = experiment.config
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
     names = experiment.trainer.source.modes
+    stored = folder.read_config()
     result = {
         "preset": config.preset,
         "learner": config.learner,
@@ -133,7 +135,8 @@ def evaluate_run(
         "seed": config.seed,
         "meta_iterations": iterations,
         "train_seconds": read_metrics(folder.metrics_path)[-1]["seconds"],
-        **provenance(),
+        **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},
+        "evaluated": provenance(),
         "stages": [{"steps": step, **by_mode(values[:, step], modes, names)} for step in range(values.shape[1])],
         **more,
     }
