@@ -1,0 +1,49 @@
+"""The checkpoint that did best in validation is kept, also over a stop."""
+
+import itertools
+import signal
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mmaml.runs.errors import Interrupted
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+from mmaml.runs.training import Schedule, restore_learner, train
+from tests.core.test_meta import trainer
+
+
+SCORES = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.0, 5: 3.5}
+
+
+def better(numbers, than):
+    return numbers["query"] < than["query"]
+
+
+def run(folder, stop_at=None):
+    t = trainer("maml")
+    steps = itertools.count(len(read_metrics(folder.metrics_path)) + 1)
+
+    def validate(learner):
+        step = next(steps)
+        if step == stop_at:
+            signal.raise_signal(signal.SIGINT)
+        return {"query": SCORES[step]}
+
+    train(folder, t, Schedule(5, save_every=1, dispatch=1), validate, better=better, console=Console(quiet=True))
+    return t
+
+
+@pytest.mark.parametrize("stop_at", [None, 1, 2, 3])
+def test_best_checkpoint_is_kept(tmp_path, stop_at):
+    folder = RunFolder(tmp_path)
+    if stop_at is not None:
+        with pytest.raises(Interrupted):
+            run(folder, stop_at)
+    t = run(folder)
+    step, learner = restore_learner(folder, t, best=True)
+    assert step == 2  # the first of two equals
+    state, _ = t.run(t.initial_state(), 2, 2)
+    np.testing.assert_array_equal(learner.prior.head.weight, state.parameters.prior.head.weight)
+    assert restore_learner(folder, t, best=False)[0] == 5
