@@ -10,6 +10,7 @@ peak memory is its own too.
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -45,7 +46,7 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Time our meta-iterations in this process: the best of five dispatches of 20."""
+    """Time our meta-iterations in this process: the median of five dispatches of 20."""
     from mmaml.regression.experiment import RegressionExperiment
     from mmaml.regression.presets import PRESETS
     from mmaml.runs.environment import prepare_jax
@@ -74,8 +75,8 @@ def measure(options: Options) -> dict[str, Any]:
         seconds.append((time.perf_counter() - began) / 20)
     return {
         "engine": options.engine,
-        "seconds_per_iteration": min(seconds),
-        "iterations_per_second": 1 / min(seconds),
+        "seconds_per_iteration": statistics.median(seconds),
+        "iterations_per_second": 1 / statistics.median(seconds),
         "first_dispatch_seconds": first,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "devices": len(jax.devices()),

@@ -15,6 +15,7 @@ ALLOWED = {
     "supervised": {"core", "runs", "report", "supervised"},
     "regression": {"core", "nn", "runs", "report", "supervised", "regression"},
     "classification": {"core", "nn", "runs", "report", "supervised", "classification"},
+    "rl": {"core", "nn", "runs", "report", "rl"},
 }
 
 
