@@ -189,7 +189,7 @@ def presets(json: bool = False) -> None:
         print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
         return
     for name, config in PRESETS.items():
-        Console().print(f"[bold]{name}[/]  {config.description}")
+        Console().print(f"[bold]{name}[/]  {config.description}", soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,13 +1,16 @@
 """Tables of the paper from the records of runs, here records made up so that every number is known."""
 
+import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from mmaml.regression.presets import PRESETS
-from mmaml.runs.errors import UserError
-from mmaml.supervised.reproduce import TableSpec, write_table
+from mmaml.runs.errors import DataError, UserError
+from mmaml.supervised.reproduce import TableSpec, reproduce_table, write_table
 
 
 SPEC = TableSpec(
@@ -62,6 +65,20 @@ def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):
     (tmp_path / "runs" / "regression-2-maml-cpu-seed0" / "evaluation.npy").unlink()
     cells = write_table(SPEC, tmp_path, "cpu")
     assert [c["minus_maml"] for c in cells if c["method"] == "mmaml-film" and c["stage"] == "post-adaptation"] == [None]
+
+
+def test_a_setting_without_its_data_is_left_out(tmp_path):
+    def no_data(config):
+        raise DataError("moths are not here")
+
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    said = io.StringIO()
+    spec = replace(SPEC, settings={"2 modes": SPEC.settings["2 modes"], "3 modes": PRESETS["regression-3"]})
+    spec = replace(spec, experiment=no_data)
+    options = {"budget": "cpu", "settings": (), "methods": ("maml",), "seeds": (0,), "console": Console(file=said)}
+    cells = reproduce_table(spec, tmp_path, **options)
+    assert {c["setting"] for c in cells} == {"2 modes"}
+    assert said.getvalue() == "3 modes is left out: moths are not here\n"
 
 
 def test_nothing_to_show_is_said(tmp_path):

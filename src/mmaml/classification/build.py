@@ -18,7 +18,7 @@ from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.core.task import Mixture
 from mmaml.nn.conv import ConvEncoder, ConvNet
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import DataError, UserError
 from mmaml.supervised.build import make_inner
 
 
@@ -86,7 +86,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
                 )
             )
         except ValueError as error:
-            raise UserError(
+            raise DataError(
                 f"the {split} classes do not suffice: {error}. Lower --way, --shot or --queries, or add images."
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))

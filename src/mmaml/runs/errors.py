@@ -1,4 +1,4 @@
-"""The two ways a command can fail, each shown as one message and without a traceback."""
+"""The ways a command can fail, each shown as one message and without a traceback."""
 
 
 class UserError(Exception):
@@ -6,6 +6,10 @@ class UserError(Exception):
 
     title = "Error:"
     exit_code = 2
+
+
+class DataError(UserError):
+    """The data asked for is not here, or does not suffice; what needs other data can go on."""
 
 
 class RunFailed(Exception):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from mmaml.runs.config import require, to_dict
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
@@ -63,18 +64,21 @@ def reproduce_table(
     """Do the runs of a table that are not done yet, resuming what is half done; return the table's cells.
 
     Runs lie in `out/runs`. The table's JSON and Markdown in `out` are written anew after each of them, from all
-    finished runs of the budget that are there. Without `settings` or `methods` all are done. Raises `UserError` for
-    unknown ones.
+    finished runs of the budget that are there. Without `settings` or `methods` all are done. A setting
+    whose data is not here or does not suffice is left out, with a word about it. Raises `UserError` for unknown ones.
     """
     for option, given, known in (("settings", settings, spec.settings), ("methods", methods, spec.methods)):
         for name in given:
             require(name in known, option, name, f"one of {', '.join(known)}")
     for setting in settings or spec.settings:
-        for method in methods or spec.methods:
-            for seed in seeds:
-                path = _run_path(spec, out, setting, method, budget, seed)
-                _finish(spec, path, spec.config(setting, method, budget, seed), console)
-                write_table(spec, out, budget)
+        try:
+            for method in methods or spec.methods:
+                for seed in seeds:
+                    path = _run_path(spec, out, setting, method, budget, seed)
+                    _finish(spec, path, spec.config(setting, method, budget, seed), console)
+                    write_table(spec, out, budget)
+        except DataError as error:
+            console.print(f"{setting} is left out: {escape(str(error))}", soft_wrap=True, highlight=False)
     return write_table(spec, out, budget)
 
 

@@ -15,7 +15,7 @@ from mmaml.classification.datasets.mini_imagenet import read_mini_imagenet
 from mmaml.classification.datasets.omniglot import read_omniglot
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
 from mmaml.classification.datasets.research import read_research_pack
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import DataError, UserError
 
 
 @dataclass(frozen=True)
@@ -277,11 +277,11 @@ def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
     )
 
 
-def _not_here(name: str) -> UserError:
+def _not_here(name: str) -> DataError:
     if name not in OFFICIAL:
-        return UserError(
+        return DataError(
             f"{name} is not here: {data_folder()} has no {RESEARCH[name].file}. It is a research pack and cannot be "
             "fetched; set MMAML_DATA to the folder that has it."
         )
     advice = OFFICIAL[name].how or f"Get it with `mmaml data fetch {name}` or `mmaml data import {name} PATH`."
-    return UserError(f"{name} is not here: {data_folder()} has no {name}{SUFFIX}. {advice}")
+    return DataError(f"{name} is not here: {data_folder()} has no {name}{SUFFIX}. {advice}")
