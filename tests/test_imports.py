@@ -1,6 +1,7 @@
 """Who may import whom: core knows no domain, runs and report know none either, domains know one another not."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -41,4 +42,5 @@ def test_every_part_has_its_rule():
 
 def test_no_private_jax_and_no_pickle():
     for path in SOURCE.rglob("*.py"):
-        assert "jax._src" not in path.read_text() and "pickle" not in path.read_text(), path
+        text = path.read_text().replace("allow_pickle=False", "")
+        assert "jax._src" not in text and not re.search(r"import pickle|pickle\.load|allow_pickle", text), path

@@ -1,0 +1,24 @@
+"""The environments by the names they have in presets and results."""
+
+from collections.abc import Callable
+
+from mmaml.rl.envs.ant import Ant
+from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
+from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.navigation import Navigation
+from mmaml.rl.envs.point_mass import PointMass
+from mmaml.rl.envs.reacher import Reacher
+
+
+ENVIRONMENTS: dict[str, Callable[..., AbstractJaxEnvironment | AbstractMujocoEnvironment]] = {
+    **{f"point-{modes}": lambda modes=modes: PointMass(modes) for modes in (1, 2, 4, 6)},
+    **{
+        f"reacher-{modes}": lambda threads=None, modes=modes: Reacher(modes, threads)
+        for modes in (1, 2, 4, 6, "6-reference")
+    },
+    **{f"ant-{modes}": lambda threads=None, modes=modes: Ant(modes, threads) for modes in (1, 2, 4)},
+    "navigation": Navigation,
+    "cheetah-location": CheetahLocation,
+    "cheetah-speed": CheetahSpeed,
+}
+"""What makes each; those on the MuJoCo engine take the number of `threads`."""

@@ -1,0 +1,83 @@
+"""Half-Cheetah of the workshop paper (MuMoMAML): run to a hidden place, or at a hidden speed.
+
+The workshop paper has two modes of either and no number. The body, control steps of 0.05 s, the first states and the
+cost of actions are those of the usual half-cheetah benchmark. The horizon of 200 follows MAML (2017), the reward for
+speed ProMP. The goals and the reward for places are ours.
+"""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Batch, State
+from mmaml.rl.envs.goals import GoalClusters, GoalTask
+from mmaml.rl.envs.physics import Physics
+
+
+class AbstractCheetah(AbstractMujocoEnvironment):
+    """Nine positions (x, height, pitch, six angles) and their velocities; actions turn the six joints of two legs."""
+
+    action_size: ClassVar[int] = 6
+    action_bound: ClassVar[float] = 1.0
+    horizon: ClassVar[int] = 200
+    goals: eqx.AbstractVar[GoalClusters]
+    physics: Physics = eqx.field(static=True)
+
+    def __init__(self, threads: int | None = None):
+        """Raises `UserError` if MuJoCo is not installed."""
+        self.physics = Physics("half_cheetah", substeps=5, threads=threads)
+
+    def sample_tasks(self, key: PRNGKeyArray, n: int) -> GoalTask:
+        """Goals of the shape `(n, 1)`."""
+        return self.goals.sample(key, n)
+
+    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+        """Every position within ±0.1, uniform; velocities normal, std 0.1."""
+        qpos_key, qvel_key = jr.split(key)
+        return jr.uniform(qpos_key, (n, 9), minval=-0.1, maxval=0.1), 0.1 * jr.normal(qvel_key, (n, 9))
+
+    @abc.abstractmethod
+    def achieved(self, state: State, next_state: State) -> Float[np.ndarray, " episodes"]:
+        """The quantity that the goal is a value of."""
+
+    def reward(self, state: State, action: Batch, next_state: State, task: GoalTask) -> Float[np.ndarray, " episodes"]:
+        """−|achieved − goal| − 0.05 Σ a²."""
+        distance = np.abs(self.achieved(state, next_state) - np.asarray(task.goal)[:, 0])
+        return (-distance - 0.05 * np.square(action).sum(axis=1)).astype(np.float32)
+
+
+class CheetahLocation(AbstractCheetah):
+    """The goal is an x in metres, around −4 or 4 with standard deviation 0.5.
+
+    The observation has x in it, unlike that of the benchmark: the cheetah must know where it is to stop there.
+    """
+
+    observation_size: ClassVar[int] = 18
+    goals: GoalClusters = eqx.field(default=GoalClusters(((-4.0,), (4.0,)), 0.5), init=False)
+
+    def observe(self, state: State) -> Float[np.ndarray, "episodes 18"]:
+        """All but the time."""
+        return state[:, 1:].astype(np.float32)
+
+    def achieved(self, state: State, next_state: State) -> Float[np.ndarray, " episodes"]:
+        """x after the step."""
+        return next_state[:, 1]
+
+
+class CheetahSpeed(AbstractCheetah):
+    """The goal is a velocity along x in m/s, around −1.5 or 1.5 (backward or forward) with standard deviation 0.3."""
+
+    observation_size: ClassVar[int] = 17
+    goals: GoalClusters = eqx.field(default=GoalClusters(((-1.5,), (1.5,)), 0.3), init=False)
+
+    def observe(self, state: State) -> Float[np.ndarray, "episodes 17"]:
+        """All but the time and x."""
+        return state[:, 2:].astype(np.float32)
+
+    def achieved(self, state: State, next_state: State) -> Float[np.ndarray, " episodes"]:
+        """Mean velocity over the step."""
+        return (next_state[:, 1] - state[:, 1]) / self.physics.seconds

@@ -1,0 +1,129 @@
+"""What an environment is: one kind steps inside jit, the other a whole batch at a time on the MuJoCo engine.
+
+Both have the same four pure functions, `reset`, `observe`, `advance` and `reward`, and a `step` made of the last two.
+Actions are in the environment's own units and clipped to ±`action_bound` before anything sees them; `scale` maps to
+them what a policy says. No episode ends before the horizon.
+"""
+
+import abc
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmaml.rl.envs.goals import GoalClusters, GoalTask
+from mmaml.rl.envs.physics import Physics
+
+
+if TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+else:
+    from equinox import AbstractClassVar
+
+POLICY_RANGE = 10.0
+"""A policy's action of ±10 is the strongest action: a standard deviation of 1 is a tenth of the environment's bound."""
+
+Batch = Float[np.ndarray | Array, "episodes size"]
+State = Float[np.ndarray, "episodes state"]
+
+
+class AbstractEnvironment(eqx.Module):
+    """Sizes, horizon and tasks."""
+
+    observation_size: AbstractClassVar[int]
+    action_size: AbstractClassVar[int]
+    action_bound: AbstractClassVar[float]
+    """Each coordinate of an action is within ± this."""
+    horizon: AbstractClassVar[int]
+    """Steps in every episode."""
+    goals: eqx.AbstractVar[GoalClusters]
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Names of the kinds of task, in the order of `GoalTask.mode`."""
+        return self.goals.names
+
+    @abc.abstractmethod
+    def sample_tasks(self, key: PRNGKeyArray, n: int) -> GoalTask:
+        """Draw a batch of `n` tasks: a pure function of `key` that can be jitted (`n` is static)."""
+
+    def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+        return action * (self.action_bound / POLICY_RANGE)
+
+
+class AbstractJaxEnvironment(AbstractEnvironment):
+    """Steps inside jit. Functions are of one episode, to be vmapped over episodes and tasks.
+
+    There is no array in it: pass it to jitted functions or close over it.
+    """
+
+    @abc.abstractmethod
+    def reset(self, key: PRNGKeyArray) -> Float[Array, " state"]:
+        """A random first state."""
+
+    @abc.abstractmethod
+    def observe(self, state: Float[Array, " state"]) -> Float[Array, " observation"]:
+        """What the policy sees."""
+
+    @abc.abstractmethod
+    def advance(self, state: Float[Array, " state"], action: Float[Array, " action"]) -> Float[Array, " state"]:
+        """The next state after an action within the bounds."""
+
+    @abc.abstractmethod
+    def reward(
+        self,
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        next_state: Float[Array, " state"],
+        task: GoalTask,
+    ) -> Float[Array, ""]:
+        """The reward of one step with an action within the bounds."""
+
+    def step(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], task: GoalTask
+    ) -> tuple[Float[Array, " state"], Float[Array, ""]]:
+        """Next state and reward."""
+        action = action.clip(-self.action_bound, self.action_bound)
+        next_state = self.advance(state, action)
+        return next_state, self.reward(state, action, next_state, task)
+
+
+class AbstractMujocoEnvironment(AbstractEnvironment):
+    """Steps the episodes of all tasks at once on the CPU, through `physics`, outside jit.
+
+    States are rows `(time, qpos, qvel)` in double precision; observations and rewards are single. They are taken from
+    the state after the step. Body positions in MuJoCo's own data would lag behind it.
+    """
+
+    physics: eqx.AbstractVar[Physics]
+
+    @abc.abstractmethod
+    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+        """Random `qpos` and `qvel` of `n` first states, as offsets from the model's own pose at rest."""
+
+    def reset(self, key: PRNGKeyArray, n: int) -> State:
+        """`n` random first states."""
+        return self.physics.states(*(np.asarray(x, np.float64) for x in self.initial(key, n)))
+
+    @abc.abstractmethod
+    def observe(self, state: State) -> Float[np.ndarray, "episodes observation"]:
+        """What the policy sees."""
+
+    def advance(self, state: State, action: Batch) -> State:
+        """The next states after actions within the bounds. Raises `RunFailed` if the simulation breaks down."""
+        return self.physics.step(state, np.asarray(action))
+
+    @abc.abstractmethod
+    def reward(self, state: State, action: Batch, next_state: State, task: GoalTask) -> Float[np.ndarray, " episodes"]:
+        """The rewards of one step with actions within the bounds; `task` has a leading axis of episodes."""
+
+    def step(self, state: State, action: Batch, task: GoalTask) -> tuple[State, Float[np.ndarray, " episodes"]]:
+        """Next states and rewards of a batch of episodes, each with its own task.
+
+        Raises `RunFailed` if actions are not finite or the simulation breaks down.
+        """
+        action = np.asarray(action).clip(-self.action_bound, self.action_bound)
+        next_state = self.advance(state, action)
+        return next_state, self.reward(state, action, next_state, task)

@@ -1,0 +1,111 @@
+"""The environments as `gymnasium.Env`s. Importing this module registers them, as `mmaml/PointMass-v0` and so on.
+
+`gymnasium.make("mmaml.rl.envs.gym:mmaml/Reacher-v0", modes=2)` imports it by itself.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from mmaml.rl.envs.ant import Ant
+from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
+from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.envs.navigation import Navigation
+from mmaml.rl.envs.point_mass import PointMass
+from mmaml.rl.envs.reacher import Reacher
+from mmaml.runs.errors import UserError
+
+
+try:
+    import gymnasium
+except ImportError:
+    raise UserError("gymnasium is not installed: pip install 'mmaml[rl]'.") from None
+
+_CLASSES: dict[str, type[AbstractJaxEnvironment] | type[AbstractMujocoEnvironment]] = {
+    "PointMass": PointMass,
+    "Navigation": Navigation,
+    "Reacher": Reacher,
+    "Ant": Ant,
+    "CheetahLocation": CheetahLocation,
+    "CheetahSpeed": CheetahSpeed,
+}
+
+
+class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """One episode at a time of one environment, actions in its own units.
+
+    Every `reset` draws a new task until `set_task` fixes one. Episodes are cut at the horizon by `gymnasium.make`.
+    """
+
+    def __init__(self, name: str, **options: Any):
+        """`name` is that of a registered environment, without version; `options` are its own, such as `modes`.
+
+        Raises `ValueError` for a name or modes that do not exist.
+        """
+        if name not in _CLASSES:
+            raise ValueError(f"an environment named {name!r}; there are {', '.join(_CLASSES)}")
+        if issubclass(_CLASSES[name], AbstractMujocoEnvironment):
+            options = {"threads": 1, **options}
+        self.environment = env = _CLASSES[name](**options)
+        bound = np.full(env.action_size, env.action_bound, np.float32)
+        self.action_space = gymnasium.spaces.Box(-bound, bound)
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (env.observation_size,), np.float32)
+        self._task: GoalTask | None = None
+        self._state: Any = None
+        self._drawn: Any = None
+        # Everything below is for a batch of one.
+        if isinstance(env, AbstractJaxEnvironment):
+            self._reset = jax.jit(lambda key: env.reset(key)[None])
+            self._observe = jax.jit(jax.vmap(env.observe))
+            self._step = jax.jit(jax.vmap(env.step))
+        else:
+            self._reset = lambda key: env.reset(key, 1)
+            self._observe, self._step = env.observe, env.step
+
+    def sample_tasks(self, n: int) -> list[GoalTask]:
+        """`n` tasks to choose from for `set_task`, drawn with the generator that `reset` seeds."""
+        tasks = self.environment.sample_tasks(self._key(), n)
+        return [jax.tree.map(lambda leaf, i=i: leaf[i], tasks) for i in range(n)]
+
+    def set_task(self, task: GoalTask) -> None:
+        """The task of all episodes from the next `reset` on.
+
+        Raises `ValueError` if the goal has not the environment's dimension.
+        """
+        wanted = jax.eval_shape(lambda: self.environment.sample_tasks(jr.key(0), 1)).goal.shape[1:]
+        if task.goal.shape != wanted:
+            raise ValueError(f"the task's goal has shape {task.goal.shape}; this environment's have {wanted}")
+        self._task = task
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Begin an episode; `options` are ignored."""
+        super().reset(seed=seed)
+        task = self.sample_tasks(1)[0] if self._task is None else self._task
+        self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
+        self._state = self._reset(self._key())
+        return self._observation(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """One step with an action that is clipped to the action space. Never says that the episode is over."""
+        action = np.asarray(action, np.float32)[None]
+        self._state, reward = self._step(self._state, action, self._drawn)
+        return self._observation(), float(reward[0]), False, False, {}
+
+    def _observation(self) -> np.ndarray:
+        return np.array(self._observe(self._state)[0])
+
+    def _key(self) -> jax.Array:
+        return jr.key(self.np_random.integers(2**31))
+
+
+for _name, _class in _CLASSES.items():
+    gymnasium.register(
+        f"mmaml/{_name}-v0",
+        entry_point="mmaml.rl.envs.gym:TaskEnv",
+        max_episode_steps=_class.horizon,
+        kwargs={"name": _name},
+    )
