@@ -190,6 +190,9 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
         if found:
             shown = [_shown(spec, found[column]) if column in found else "–" for column in columns]
             yield f"| {method} | " + " | ".join(shown) + " |"
+    yield ""
+    for data in dict.fromkeys(c["data"] for c in cells):
+        yield f"Data of {'; '.join(dict.fromkeys(c['setting'] for c in cells if c['data'] == data))}: {data}."
 
 
 def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
