@@ -9,16 +9,17 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from mmaml.classification.build import cross_entropy, make_learner
 from mmaml.classification.datasets.pictures import fit
 from mmaml.classification.presets import ClassificationConfig
-from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.modelfile import fill_learner, write_model
+from mmaml.supervised.use import adapt_to, outputs
 
 
 DOMAIN = "classification"
@@ -44,7 +45,7 @@ class AdaptedClassifier:
         they come in; models trained with `--normalise-by support` look at each one alone.
         """
         inputs = jnp.asarray(_inputs(images, self._side, self._channels))
-        logits = _logits(self._task_model, inputs)[:, : len(self.classes_)]
+        logits = outputs(self._task_model, inputs)[:, : len(self.classes_)]
         return np.asarray(jax.nn.softmax(logits))
 
     def predict(self, images: Any) -> np.ndarray:
@@ -82,11 +83,8 @@ class ClassificationModel:
                 f"there are {len(classes)} classes; this model was trained to tell {self.config.way} apart and takes "
                 f"2 to {self.config.way}. Train one with --way {len(classes)} for more."
             )
-        if isinstance(self.learner, MultiMAML) and mode not in self.modes:
-            raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got {mode!r}.")
-        index = self.modes.index(mode) if mode in self.modes else 0
         support = Samples(jnp.asarray(inputs), jnp.asarray(targets))
-        adapted = _adapt(self.learner, support, jnp.asarray(index), steps)
+        adapted = adapt_to(self.learner, support, cross_entropy, steps=steps, mode=mode, modes=self.modes)
         return AdaptedClassifier(adapted, classes, self.config.side, self.channels)
 
     def save(self, path: Path) -> None:
@@ -118,14 +116,3 @@ def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images 
     if len(images) == 0:
         raise ValueError("there are no images; give at least one.")
     return np.stack([one(image) for image in images]).astype(np.float32) / 255
-
-
-@eqx.filter_jit
-def _adapt(learner: AbstractLearner, support: Samples, mode: Int[Array, ""], steps: int | None) -> TaskModel:
-    *_, model = learner.adapt(support, mode, cross_entropy, steps=steps)
-    return model
-
-
-@eqx.filter_jit
-def _logits(model: TaskModel, inputs: Float[Array, "images side side channels"]) -> Float[Array, "images way"]:
-    return model(inputs)

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.regression.build import make_learner, mean_squared_error
@@ -18,6 +18,7 @@ from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.modelfile import fill_learner, write_model
+from mmaml.supervised.use import adapt_to, outputs
 
 
 DOMAIN = "regression"
@@ -37,7 +38,7 @@ class AdaptedRegressor:
     def predict(self, x: ArrayLike) -> Float[np.ndarray, " points"]:
         """Predictions at `x`, of the shape `(points, in)`, or `(points,)` for one input."""
         inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
-        return self._scaler.unscale_y(np.asarray(_outputs(self._task_model, jnp.asarray(inputs))))
+        return self._scaler.unscale_y(np.asarray(outputs(self._task_model, jnp.asarray(inputs))))
 
 
 class RegressionModel:
@@ -63,11 +64,9 @@ class RegressionModel:
             raise ValueError(f"x has {len(inputs)} points and y {len(targets)}; both must have the same, at least one.")
         if not np.isfinite(targets).all():
             raise ValueError("y must be finite numbers.")
-        if isinstance(self.learner, MultiMAML) and mode not in self.modes:
-            raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got {mode!r}.")
-        index = self.modes.index(mode) if mode in self.modes else 0
         support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
-        return AdaptedRegressor(_adapt(self.learner, support, jnp.asarray(index), steps), self.scaler)
+        adapted = adapt_to(self.learner, support, mean_squared_error, steps=steps, mode=mode, modes=self.modes)
+        return AdaptedRegressor(adapted, self.scaler)
 
     def save(self, path: Path) -> None:
         """Write the model to one safetensors file."""
@@ -99,14 +98,3 @@ def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
     if not np.isfinite(inputs).all():
         raise ValueError("x must be finite numbers.")
     return inputs
-
-
-@eqx.filter_jit
-def _adapt(learner: AbstractLearner, support: Samples, mode: Int[Array, ""], steps: int | None) -> TaskModel:
-    *_, model = learner.adapt(support, mode, mean_squared_error, steps=steps)
-    return model
-
-
-@eqx.filter_jit
-def _outputs(model: TaskModel, inputs: Float[Array, "points in"]) -> Float[Array, "points 1"]:
-    return model(inputs)
