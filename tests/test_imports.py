@@ -13,10 +13,11 @@ ALLOWED = {
     "nn": {"core", "nn"},
     "runs": {"core", "runs"},
     "report": {"runs", "report"},
-    "supervised": {"core", "runs", "report", "supervised"},
-    "regression": {"core", "nn", "runs", "report", "supervised", "regression"},
-    "classification": {"core", "nn", "runs", "report", "supervised", "classification"},
-    "rl": {"core", "nn", "runs", "report", "rl"},
+    "experiments": {"core", "runs", "report", "experiments"},
+    "supervised": {"core", "runs", "report", "experiments", "supervised"},
+    "regression": {"core", "nn", "runs", "report", "experiments", "supervised", "regression"},
+    "classification": {"core", "nn", "runs", "report", "experiments", "supervised", "classification"},
+    "rl": {"core", "nn", "runs", "report", "experiments", "rl"},
 }
 
 

@@ -13,6 +13,9 @@ from rich.markup import escape
 from mmaml import hub
 from mmaml.cli_data import data
 from mmaml.domains import DOMAINS, PRESETS, TABLES, domain_of, open_experiment
+from mmaml.experiments.config import Budget
+from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
+from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.html import write_report
 from mmaml.report.tables import results_for_terminal
 from mmaml.runs import trackers
@@ -20,9 +23,6 @@ from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.config import Budget
-from mmaml.supervised.experiment import AbstractExperiment, complete_run, evaluate_run
-from mmaml.supervised.reproduce import reproduce_table
 
 
 app = tyro.extras.SubcommandApp()
@@ -163,7 +163,10 @@ def adapt(
     """
     prepare_jax()
     model = hub.load(run)
-    DOMAINS[domain_of(model.config)].adapt_files(model, support, query, out, steps=steps, mode=mode)
+    adapt_files = DOMAINS[domain_of(model.config)].adapt_files
+    if adapt_files is None:
+        raise UserError(f"{run} is a model of policies, whose tasks are environments and not files.")
+    adapt_files(model, support, query, out, steps=steps, mode=mode)
 
 
 @app.command

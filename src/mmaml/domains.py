@@ -13,6 +13,9 @@ from mmaml.classification.model import ClassificationModel
 from mmaml.classification.presets import PRESETS as CLASSIFICATION_PRESETS
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.table2 import TABLE2
+from mmaml.experiments.config import ExperimentConfig
+from mmaml.experiments.experiment import AbstractExperiment
+from mmaml.experiments.reproduce import TableSpec
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.figures import compare_fits
@@ -21,12 +24,15 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS as REGRESSION_PRESETS
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.table1 import TABLE1
+from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.model import DOMAIN as RL
+from mmaml.rl.model import PolicyModel
+from mmaml.rl.presets import PRESETS as RL_PRESETS
+from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.table3 import TABLE3
 from mmaml.runs.config import from_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.config import SupervisedConfig
-from mmaml.supervised.experiment import AbstractExperiment
-from mmaml.supervised.reproduce import TableSpec
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,16 @@ class Domain:
     - `config`, `presets`: its options, and the published settings.
     - `experiment`: what is trained and judged, of a configuration.
     - `model`: the trained model, of a model file's header, arrays and path.
-    - `adapt_files`: `mmaml adapt` for such a model.
+    - `adapt_files`: `mmaml adapt` for such a model; `None` if its tasks do not come in files.
     - `table`: its table in the paper.
     - `compare`: a picture of several models of one setting, by the names of their runs.
     """
 
-    config: type[SupervisedConfig]
+    config: type[ExperimentConfig]
     presets: dict[str, Any]
     experiment: Callable[[Any], AbstractExperiment]
     model: Callable[..., Any]
-    adapt_files: Callable[..., None]
+    adapt_files: Callable[..., None] | None
     table: TableSpec
     compare: Callable[[dict[str, Any]], Figure | None] | None = None
 
@@ -68,6 +74,7 @@ DOMAINS: dict[str, Domain] = {
         adapt_classification_files,
         TABLE2,
     ),
+    RL: Domain(PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, TABLE3),
 }
 
 PRESETS = {name: config for domain in DOMAINS.values() for name, config in domain.presets.items()}
@@ -77,7 +84,7 @@ TABLES = {domain.table.name: domain.table for domain in DOMAINS.values()}
 """The paper's tables."""
 
 
-def domain_of(config: SupervisedConfig) -> str:
+def domain_of(config: ExperimentConfig) -> str:
     """Name of the domain that a configuration belongs to."""
     return next(name for name, domain in DOMAINS.items() if isinstance(config, domain.config))
 

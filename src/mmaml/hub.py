@@ -7,9 +7,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mmaml.domains import DOMAINS, domain_of
+from mmaml.experiments.modelfile import read_model
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.modelfile import read_model
 
 
 def load(path: str | Path) -> Any:

@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
+from mmaml.experiments.embedding import embedding_map, neighbour_accuracy
 from mmaml.regression import figures
 from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import Examples, examples_of, function_fits
@@ -21,7 +22,7 @@ from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler, Table, TableTasks
 from mmaml.report.drawing import to_svg
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.embedding import embedding_map, embeddings, neighbour_accuracy
+from mmaml.supervised.evaluate import embeddings
 
 
 FAMILIES = ("sinusoid", "linear", "l1")

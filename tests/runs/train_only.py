@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mmaml.experiments.experiment import train_run
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.experiment import train_run
 
 
 CONFIG = RegressionConfig(

@@ -15,11 +15,12 @@ from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.core.task import Mixture
+from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
+from mmaml.experiments.statistics import progress_numbers
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser
 from mmaml.supervised.evaluate import evaluate
-from mmaml.supervised.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 
 
 VALIDATION_TASKS = 200
@@ -60,14 +61,19 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     @property
     def data(self) -> str:
         """The data sets, by the names they go by here."""
-        return ", ".join(self.sources.test.modes)
+        return ", ".join(self.modes)
 
-    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Names of the data sets."""
+        return self.sources.test.modes
+
+    def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
         key = jr.fold_in(jr.key(self.config.seed), 1)
         count = min(VALIDATION_TASKS, self.config.final_tasks)
         values, _ = self._accuracies(learner, self.sources.validation, key, count, None)
-        return values
+        return progress_numbers(values)
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Accuracy on tasks of the test classes."""

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from mmaml.classification.build import Sources, cross_entropy
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
+from mmaml.experiments.embedding import write_embedding
 from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.embedding import embeddings, write_embedding
+from mmaml.supervised.evaluate import embeddings
 
 
 FIGURE_SEED = 0

@@ -17,8 +17,8 @@ from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
+from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.supervised.modelfile import fill_learner, write_model
 from mmaml.supervised.use import adapt_to, outputs
 
 

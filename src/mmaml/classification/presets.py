@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from mmaml.experiments.config import Budget
 from mmaml.runs.config import require
-from mmaml.supervised.config import Budget, SupervisedConfig
+from mmaml.supervised.config import SupervisedConfig
 
 
 MODES = ("omniglot", "mini-imagenet", "fc100", "cub", "aircraft")

@@ -165,26 +165,28 @@ def _total(numbers: Iterable[Array]) -> Float[Array, ""]:
     return sum(numbers, start=jnp.zeros(()))
 
 
-def _materialised(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: int) -> Iterator[TaskModel]:
+def gradient_step(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step: int) -> TaskModel:
+    """The model after step number `step` (from 0), by the materialised engine."""
     fast, slow = eqx.partition(model.network, adaptable(model.network, inner.adapts))
 
     def with_fast(fast: PyTree) -> TaskModel:
         return TaskModel(eqx.combine(fast, slow), model.modulation, model.embedding)
 
-    def support_loss(fast: PyTree) -> Float[Array, ""]:
-        return loss(with_fast(fast)(support.inputs), support.targets)
+    gradient = jax.grad(lambda fast: loss(with_fast(fast)(support.inputs), support.targets))(fast)
+    if inner.first_order:
+        gradient = jax.lax.stop_gradient(gradient)
+    if (bound := inner.clip_value) is not None:
+        gradient = jax.tree.map(lambda g: jnp.clip(g, -bound, bound), gradient)
+    shrink = _shrink(inner.clip_norm, _total(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
+    gradient = jax.tree.map(lambda g: shrink * g, gradient)
+    return with_fast(jax.tree.map(_descend, inner.rates_at(step, model.network), fast, gradient))
 
+
+def _materialised(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: int) -> Iterator[TaskModel]:
     yield model
     for step in range(steps):
-        gradient = jax.grad(support_loss)(fast)
-        if inner.first_order:
-            gradient = jax.lax.stop_gradient(gradient)
-        if (bound := inner.clip_value) is not None:
-            gradient = jax.tree.map(lambda g, bound=bound: jnp.clip(g, -bound, bound), gradient)
-        shrink = _shrink(inner.clip_norm, _total(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
-        gradient = jax.tree.map(lambda g, shrink=shrink: shrink * g, gradient)
-        fast = jax.tree.map(_descend, inner.rates_at(step, model.network), fast, gradient)
-        yield with_fast(fast)
+        model = gradient_step(inner, model, support, loss, step)
+        yield model
 
 
 def _dual(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: int) -> Iterator[TaskModel]:

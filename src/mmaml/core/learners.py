@@ -29,6 +29,10 @@ class AbstractLearner(eqx.Module):
     inner: eqx.AbstractVar[InnerLoop]
 
     @abc.abstractmethod
+    def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
+        """The task's model before anything of the task was seen."""
+
+    @abc.abstractmethod
     def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
         """The task's model before any gradient step."""
 
@@ -50,9 +54,13 @@ class MAML(AbstractLearner):
     prior: AbstractNetwork
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
 
-    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+    def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
         """The shared prior."""
         return TaskModel(self.prior)
+
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The shared prior."""
+        return self.unmodulated(mode)
 
 
 class MultiMAML(AbstractLearner):
@@ -66,10 +74,14 @@ class MultiMAML(AbstractLearner):
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
     rates: tuple[tuple[float, ...], ...] | None = eqx.field(static=True, default=None)
 
-    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+    def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
         """The prior of the task's mode."""
         pick: PyTree = jax.tree.map(lambda leaf: leaf[mode] if eqx.is_array(leaf) else leaf, self.priors)
         return TaskModel(pick)
+
+    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        """The prior of the task's mode."""
+        return self.unmodulated(mode)
 
     def inner_for(self, mode: Int[Array, ""]) -> InnerLoop:
         """The inner loop with the step sizes of the task's mode."""
@@ -84,6 +96,10 @@ class MMAML(AbstractLearner):
     prior: AbstractNetwork
     modulator: Modulator
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+
+    def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
+        """The shared prior."""
+        return TaskModel(self.prior)
 
     def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
         """The modulated prior; `mode` is not looked at."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.parallel import mean_value_and_grad
 from mmaml.core.task import AbstractTaskSource, Task
 
 
@@ -77,39 +78,10 @@ class MetaTrainer(eqx.Module):
 
     def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
-        loss, gradient = self._gradient(state.parameters, tasks)
+        loss, gradient = mean_value_and_grad(self._task_loss, state.parameters, tasks, self.mesh, self.task_microbatch)
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
         state = MetaState(eqx.apply_updates(state.parameters, updates), optimiser, state.step + 1)
         return state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
-
-    def _gradient(self, parameters: PyTree, tasks: Task) -> tuple[Float[Array, ""], PyTree]:
-        """Mean outer loss over the tasks and its gradient: tasks split over devices, then into microbatches."""
-        chunks = -(-self.tasks_per_step // (self.mesh.size * (self.task_microbatch or self.tasks_per_step)))
-        padding = -self.tasks_per_step % (self.mesh.size * chunks)
-        weights = jnp.ones(self.tasks_per_step) / self.tasks_per_step
-        tasks, weights = jax.tree.map(
-            lambda a: jnp.concatenate([a, jnp.zeros_like(a[:1]).repeat(padding, 0)]), (tasks, weights)
-        )
-
-        def outer_loss(parameters: PyTree, tasks: Task, weights: Float[Array, " tasks"]) -> Float[Array, ""]:
-            return weights @ jax.vmap(lambda task: self._task_loss(parameters, task))(tasks)
-
-        def local_gradient(parameters: PyTree, tasks: Task, weights: Float[Array, " tasks"]) -> PyTree:
-            def add(total: PyTree, chunk: tuple[Task, Array]) -> tuple[PyTree, None]:
-                return jax.tree.map(jnp.add, total, jax.value_and_grad(outer_loss)(parameters, *chunk)), None
-
-            split = jax.tree.map(lambda a: a.reshape(chunks, -1, *a.shape[1:]), (tasks, weights))
-            total, _ = jax.lax.scan(add, (jnp.zeros(()), jax.tree.map(jnp.zeros_like, parameters)), split)
-            return jax.lax.psum(total, "tasks")
-
-        everywhere, by_task = PartitionSpec(), PartitionSpec("tasks")
-        return jax.shard_map(
-            local_gradient,
-            mesh=self.mesh,
-            in_specs=(everywhere, by_task, by_task),
-            out_specs=everywhere,
-            check_vma=False,
-        )(parameters, tasks, weights)
 
     def _task_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
         learner: AbstractLearner = eqx.combine(parameters, self.learner)

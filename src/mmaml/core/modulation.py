@@ -47,10 +47,12 @@ class Operator(NamedTuple):
 
 OPERATORS: dict[str, Operator] = {
     "film": Operator(2, lambda tau: FiLM(*jnp.split(tau, 2))),
+    "scale": Operator(1, lambda tau: FiLM(tau, jnp.zeros_like(tau))),
     "sigmoid": Operator(1, lambda tau: Gate(jax.nn.sigmoid(tau))),
     "softmax": Operator(1, lambda tau: Gate(jax.nn.softmax(tau))),
 }
-"""The paper's operators by name. Softmax attends over a block's units and is not rescaled by their number."""
+"""The paper's operators by name; `scale` is FiLM without its shift, as in its reinforcement
+learning. Softmax attends over a block's units and is not rescaled by their number."""
 
 
 class AbstractEncoder(eqx.Module):

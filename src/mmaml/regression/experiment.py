@@ -11,6 +11,8 @@ from jaxtyping import Float
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.core.task import Task
+from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
+from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
@@ -18,8 +20,7 @@ from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser
-from mmaml.supervised.evaluate import by_mode, evaluate, mean_and_ci
-from mmaml.supervised.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
+from mmaml.supervised.evaluate import evaluate
 
 
 VALIDATION_TASKS = 1000
@@ -55,10 +56,16 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         """The families of functions, or the user's folder."""
         return self.config.data or f"function families: {', '.join(self.config.families)}"
 
-    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Names of the families, or of the user's sub-folders."""
+        return self.sources.held_out.modes
+
+    def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
         key = jr.fold_in(jr.key(self.config.seed), 1)
-        return self._errors(learner, self._held_out(key, min(VALIDATION_TASKS, self.config.final_tasks)), None)
+        tasks = self._held_out(key, min(VALIDATION_TASKS, self.config.final_tasks))
+        return progress_numbers(self._errors(learner, tasks, None))
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
@@ -67,12 +74,12 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         mean difference to it, task by task.
         """
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
-        modes, names = np.asarray(batch.mode), self.sources.held_out.modes
+        modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
         if self.config.data is not None:
             return Evaluation(errors, modes, {})
         optimal = np.asarray(query_mse(posterior_mean(batch, self.config.families, key=jr.key(0)), batch))
-        reference = {"name": "bayes-optimal", **by_mode(optimal, modes, names)}
+        reference = {"name": "bayes-optimal", **by_mode(optimal, modes, self.modes)}
         return Evaluation(errors, modes, {"reference": reference, "excess": mean_and_ci(errors[:, -1] - optimal)})
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
+from mmaml.experiments.embedding import write_embedding
 from mmaml.regression.build import Sources, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.tables import Scaler
@@ -22,7 +23,7 @@ from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.embedding import embeddings, write_embedding
+from mmaml.supervised.evaluate import embeddings
 
 
 FIGURE_SEED = 0

@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
+from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.supervised.modelfile import fill_learner, write_model
 from mmaml.supervised.use import adapt_to, outputs
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from mmaml.experiments.config import Budget
 from mmaml.regression.tasks import FAMILIES
 from mmaml.runs.config import require
-from mmaml.supervised.config import Budget, SupervisedConfig
+from mmaml.supervised.config import SupervisedConfig
 
 
 @dataclass(frozen=True, kw_only=True)

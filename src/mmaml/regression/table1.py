@@ -1,9 +1,9 @@
 """Table 1 of the paper: what it consists of and what it says."""
 
+from mmaml.experiments.reproduce import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.model import DOMAIN
 from mmaml.regression.presets import PRESETS
-from mmaml.supervised.reproduce import TableSpec
 
 
 def _by_setting(*numbers: float) -> dict[str, float]:

@@ -6,18 +6,36 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Array
 from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import MetaTrainer
+from mmaml.core.meta import MetaState
 from mmaml.runs.checkpoint import Checkpoints
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
 from mmaml.runs.progress import progress
+
+
+class Trainer(Protocol):
+    """What does meta-iterations: `mmaml.core.meta.MetaTrainer`, or another domain's."""
+
+    def initial_state(self) -> MetaState:
+        """The state before the first meta-iteration."""
+        ...
+
+    def learner_at(self, state: MetaState) -> AbstractLearner:
+        """The learner with the parameters of `state`."""
+        ...
+
+    def run(self, state: MetaState, iterations: int, at_most: int) -> tuple[MetaState, dict[str, Array]]:
+        """Do `iterations` ≤ `at_most` of them; return the new state, and numbers of each: a `loss` and others."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +49,7 @@ class Schedule:
 
 def train(
     folder: RunFolder,
-    trainer: MetaTrainer,
+    trainer: Trainer,
     schedule: Schedule,
     validate: Callable[[AbstractLearner], dict[str, float]],
     *,
@@ -41,7 +59,8 @@ def train(
 ) -> AbstractLearner:
     """Train, or go on training, until `schedule.iterations`; return the learner.
 
-    Every `save_every` iterations `validate(learner)` is logged and the state saved; with `better(numbers, than)`
+    Every `save_every` iterations the trainer's numbers (means over the last dispatch) and those of
+    `validate(learner)` are logged and the state saved; with `better(numbers, than)`
     given, the state that is better than all before it is also kept as the run's best. Starting again after any kind
     of stop gives the same states and metrics as if it had not happened.
 
@@ -68,12 +87,13 @@ def train(
             if not np.isfinite(losses).all():
                 raise _diverged(step + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1, checkpoints.latest(), folder)
             step += count
-            report(step, {"loss": float(losses.mean())})
+            means = {name: float(np.asarray(values)[:count].mean()) for name, values in history.items()}
+            report(step, means)
             to_save = step % schedule.save_every == 0 or step == schedule.iterations or stopped()
             if to_save and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)):
                 raise _diverged(step, checkpoints.latest(), folder)
             if step % schedule.save_every == 0 or step == schedule.iterations:
-                numbers = {"loss": float(losses.mean()), **validate(trainer.learner_at(state))}
+                numbers = {**means, **validate(trainer.learner_at(state))}
                 seconds = earlier_seconds + time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
                 append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
@@ -94,7 +114,7 @@ def train(
     return trainer.learner_at(state)
 
 
-def restore_learner(folder: RunFolder, trainer: MetaTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
+def restore_learner(folder: RunFolder, trainer: Trainer, *, best: bool) -> tuple[int, AbstractLearner]:
     """Step and learner of the checkpoint that did best in validation or of the newest.
 
     Raises `UserError` if there is none or it is damaged.

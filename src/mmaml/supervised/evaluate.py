@@ -1,16 +1,14 @@
 """What a learner achieves on tasks it has not seen: a metric on the query set, before and after each gradient step."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from mmaml.core.inner import Loss
-from mmaml.core.learners import AbstractLearner
-from mmaml.core.task import Task
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.task import Samples, Task
 
 
 def evaluate(
@@ -34,15 +32,7 @@ def _stages(
     return jax.lax.map(stages, tasks, batch_size=at_once)
 
 
-def mean_and_ci(values: Float[np.ndarray, " tasks"]) -> dict[str, float]:
-    """Mean over tasks and half the width of its 95 % confidence interval (normal approximation)."""
-    values = values.astype(np.float64)
-    return {"mean": float(values.mean()), "ci95": float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))}
-
-
-def by_mode(
-    values: Float[np.ndarray, " tasks"], modes: Int[np.ndarray, " tasks"], names: tuple[str, ...]
-) -> dict[str, Any]:
-    """`mean_and_ci` of all tasks, and under `per_mode` of those of each mode; `names[i]` is the name of mode `i`."""
-    per_mode = {name: mean_and_ci(values[modes == i]) for i, name in enumerate(names)}
-    return {**mean_and_ci(values), "per_mode": per_mode}
+@eqx.filter_jit
+def embeddings(learner: MMAML, support: Samples, at_once: int = 100) -> Float[Array, "tasks embedding"]:
+    """The task embedding υ of every support set; `at_once` of them are worked on together."""
+    return jax.lax.map(learner.modulator.encoder, support, batch_size=at_once)

@@ -1,12 +1,12 @@
-"""What an environment is: one kind steps inside jit, the other a whole batch at a time on the MuJoCo engine.
+"""What an environment is: one kind steps inside jit, the other a whole batch at a time, as on the MuJoCo engine.
 
-Both have the same four pure functions, `reset`, `observe`, `advance` and `reward`, and a `step` made of the last two.
+Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`.
 Actions are in the environment's own units and clipped to ±`action_bound` before anything sees them; `scale` maps to
 them what a policy says. No episode ends before the horizon.
 """
 
 import abc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import numpy as np
@@ -90,8 +90,27 @@ class AbstractJaxEnvironment(AbstractEnvironment):
         return next_state, self.reward(state, action, next_state, task)
 
 
-class AbstractMujocoEnvironment(AbstractEnvironment):
-    """Steps the episodes of all tasks at once on the CPU, through `physics`, outside jit.
+class AbstractBatchEnvironment(AbstractEnvironment):
+    """Steps the episodes of all tasks at once, outside jit. Every array has a leading axis of episodes."""
+
+    @abc.abstractmethod
+    def reset(self, key: PRNGKeyArray, task: GoalTask) -> Any:
+        """Random first states, one for each of the tasks."""
+
+    @abc.abstractmethod
+    def observe(self, state: Any) -> Float[np.ndarray, "episodes observation"]:
+        """What the policy sees."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, action: Batch, task: GoalTask) -> tuple[Any, Float[np.ndarray, " episodes"]]:
+        """Next states and rewards of a batch of episodes, each with its own task.
+
+        Raises `RunFailed` if actions are not finite or the simulation breaks down.
+        """
+
+
+class AbstractMujocoEnvironment(AbstractBatchEnvironment):
+    """Steps on the MuJoCo engine on the CPU, through `physics`.
 
     States are rows `(time, qpos, qvel)` in double precision; observations and rewards are single. They are taken from
     the state after the step. Body positions in MuJoCo's own data would lag behind it.
@@ -103,9 +122,9 @@ class AbstractMujocoEnvironment(AbstractEnvironment):
     def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
         """Random `qpos` and `qvel` of `n` first states, as offsets from the model's own pose at rest."""
 
-    def reset(self, key: PRNGKeyArray, n: int) -> State:
-        """`n` random first states."""
-        return self.physics.states(*(np.asarray(x, np.float64) for x in self.initial(key, n)))
+    def reset(self, key: PRNGKeyArray, task: GoalTask) -> State:
+        """Random first states, one for each of the tasks."""
+        return self.physics.states(*(np.asarray(x, np.float64) for x in self.initial(key, len(task.mode))))
 
     @abc.abstractmethod
     def observe(self, state: State) -> Float[np.ndarray, "episodes observation"]:

@@ -59,12 +59,11 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._drawn: Any = None
         # Everything below is for a batch of one.
         if isinstance(env, AbstractJaxEnvironment):
-            self._reset = jax.jit(lambda key: env.reset(key)[None])
+            self._reset = jax.jit(lambda key, task: env.reset(key)[None])
             self._observe = jax.jit(jax.vmap(env.observe))
             self._step = jax.jit(jax.vmap(env.step))
         else:
-            self._reset = lambda key: env.reset(key, 1)
-            self._observe, self._step = env.observe, env.step
+            self._reset, self._observe, self._step = env.reset, env.observe, env.step
 
     def sample_tasks(self, n: int) -> list[GoalTask]:
         """`n` tasks to choose from for `set_task`, drawn with the generator that `reset` seeds."""
@@ -86,7 +85,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         task = self.sample_tasks(1)[0] if self._task is None else self._task
         self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
-        self._state = self._reset(self._key())
+        self._state = self._reset(self._key(), self._drawn)
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:

@@ -9,15 +9,14 @@ from jaxtyping import Float, Int
 from rich.console import Console
 
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.meta import MetaTrainer
+from mmaml.experiments.config import ExperimentConfig
+from mmaml.experiments.statistics import by_mode
 from mmaml.runs.environment import provenance
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.trackers import Track
-from mmaml.runs.training import Schedule, restore_learner, train
-from mmaml.supervised.config import SupervisedConfig
-from mmaml.supervised.evaluate import by_mode, mean_and_ci
+from mmaml.runs.training import Schedule, Trainer, restore_learner, train
 
 
 EVALUATION_SEED = 20191208
@@ -32,7 +31,7 @@ class Evaluation(NamedTuple):
     more: dict[str, Any]
 
 
-Config = TypeVar("Config", bound=SupervisedConfig)
+Config = TypeVar("Config", bound=ExperimentConfig)
 
 
 class AbstractExperiment(abc.ABC, Generic[Config]):
@@ -46,8 +45,15 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
     lower_is_better: ClassVar[bool]
     keep_best: ClassVar[bool]
     config: Config
-    trainer: MetaTrainer
+    trainer: Trainer
     schedule: Schedule
+    modulated_from: int = 0
+    """Stages of the evaluation before this one are those of unmodulated networks."""
+
+    @property
+    @abc.abstractmethod
+    def modes(self) -> tuple[str, ...]:
+        """Names of the kinds of task it is judged on."""
 
     @property
     @abc.abstractmethod
@@ -55,8 +61,11 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
         """What the tasks are really made of, for the record."""
 
     @abc.abstractmethod
-    def validate(self, learner: AbstractLearner) -> Float[np.ndarray, "tasks stages"]:
-        """The metric on a few held-out tasks, before and after each gradient step, to follow the training by."""
+    def validate(self, learner: AbstractLearner) -> dict[str, float]:
+        """Numbers to follow the training by, if the trainer's own do not suffice.
+
+        In the end there must be `query`, the metric after adaptation, `query_ci95` and `query_before`.
+        """
 
     @abc.abstractmethod
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
@@ -88,11 +97,6 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
 def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> AbstractLearner:
     """Train, or go on training, the run in `folder`; save its model and return the learner."""
 
-    def validate(learner: AbstractLearner) -> dict[str, float]:
-        values = experiment.validate(learner)
-        after = mean_and_ci(values[:, -1])
-        return {"query": after["mean"], "query_ci95": after["ci95"], "query_before": float(values[:, 0].mean())}
-
     def better(numbers: dict[str, float], than: dict[str, float]) -> bool:
         return (numbers["query"] < than["query"]) == experiment.lower_is_better
 
@@ -100,7 +104,7 @@ def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Consol
         folder,
         experiment.trainer,
         experiment.schedule,
-        validate,
+        experiment.validate,
         better=better if experiment.keep_best else None,
         console=console,
         track=track,
@@ -121,7 +125,6 @@ def evaluate_run(
     config = experiment.config
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
-    names = experiment.trainer.source.modes
     stored = folder.read_config()
     result = {
         "preset": config.preset,
@@ -137,7 +140,7 @@ def evaluate_run(
         "train_seconds": read_metrics(folder.metrics_path)[-1]["seconds"],
         **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},
         "evaluated": provenance(),
-        "stages": [{"steps": step, **by_mode(values[:, step], modes, names)} for step in range(values.shape[1])],
+        "stages": [_stage(experiment, step, values[:, step], modes) for step in range(values.shape[1])],
         **more,
     }
     array = io.BytesIO()
@@ -145,3 +148,10 @@ def evaluate_run(
     write_atomically(folder.values_path, array.getvalue())
     write_json(folder.result_path, result)
     return result
+
+
+def _stage(
+    experiment: AbstractExperiment, step: int, values: Float[np.ndarray, " tasks"], modes: Int[np.ndarray, " tasks"]
+) -> dict[str, Any]:
+    unmodulated = {"modulated": False} if step < experiment.modulated_from else {}
+    return {"steps": step, **unmodulated, **by_mode(values, modes, experiment.modes)}

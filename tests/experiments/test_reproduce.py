@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from mmaml.experiments.reproduce import TableSpec, reproduce_table, write_table
 from mmaml.regression.presets import PRESETS
 from mmaml.runs.errors import DataError, UserError
-from mmaml.supervised.reproduce import TableSpec, reproduce_table, write_table
 
 
 SPEC = TableSpec(

@@ -2,30 +2,20 @@
 
 from collections.abc import Sequence
 
-import equinox as eqx
-import jax
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
-from mmaml.core.learners import MMAML
-from mmaml.core.task import Samples
 from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 
 
 NEIGHBOURS = 15
-
-
-@eqx.filter_jit
-def embeddings(learner: MMAML, support: Samples, at_once: int = 100) -> Float[Array, "tasks embedding"]:
-    """The task embedding υ of every support set; `at_once` of them are worked on together."""
-    return jax.lax.map(learner.modulator.encoder, support, batch_size=at_once)
 
 
 def neighbour_accuracy(

@@ -9,14 +9,14 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from mmaml.experiments.config import Budget, ExperimentConfig
+from mmaml.experiments.experiment import AbstractExperiment, complete_run
+from mmaml.experiments.statistics import mean_and_ci
 from mmaml.runs.config import require, to_dict
 from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
-from mmaml.supervised.config import Budget, SupervisedConfig
-from mmaml.supervised.evaluate import mean_and_ci
-from mmaml.supervised.experiment import AbstractExperiment, complete_run
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TableSpec:
     name: str
     domain: str
     caption: str
-    settings: dict[str, SupervisedConfig]
+    settings: dict[str, ExperimentConfig]
     methods: dict[str, dict[str, Any]]
     paper: dict[tuple[str, str], dict[str, float]]
     workshop: dict[tuple[str, str], dict[str, float]]
@@ -40,7 +40,7 @@ class TableSpec:
     digits: int = 3
     scale: float = 1.0
 
-    def config(self, setting: str, method: str, budget: Budget, seed: int) -> SupervisedConfig:
+    def config(self, setting: str, method: str, budget: Budget, seed: int) -> ExperimentConfig:
         """The configuration of one cell."""
         return replace(self.settings[setting], budget=budget, seed=seed, **self.methods[method])
 
@@ -96,7 +96,7 @@ def _run_path(spec: TableSpec, out: Path, setting: str, method: str, budget: str
     return out / "runs" / f"{spec.settings[setting].short_name}-{method}-{budget}-seed{seed}"
 
 
-def _finish(spec: TableSpec, path: Path, config: SupervisedConfig, console: Console) -> None:
+def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Console) -> None:
     """Do what is left to do of one run."""
     if (path / "result.json").is_file():
         return
@@ -203,5 +203,5 @@ def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
     return f"{number(cell['mean'])} ± {number(cell['ci95'])}{paper}"
 
 
-def _as_stored(config: SupervisedConfig) -> dict[str, Any]:
+def _as_stored(config: ExperimentConfig) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in to_dict(config).items()}

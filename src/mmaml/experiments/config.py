@@ -1,0 +1,86 @@
+"""What every run can be told, whatever its domain."""
+
+import abc
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from mmaml.runs.config import require
+
+
+Budget = Literal["smoke", "demo", "cpu", "paper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(abc.ABC):
+    """Options that all domains share; each adds its own and may change a default."""
+
+    preset: tyro.conf.Suppress[str] = "custom"
+    learner: str = "mmaml"
+    """What meta-learns."""
+    modulation: str = "film"
+    """How the task embedding acts on the network's blocks."""
+    budget: Budget = "cpu"
+    """How much is spent: seconds, minutes, an hour or so on two cores, or what the paper spent."""
+    seed: int = 0
+    """Fixes the run."""
+    meta_iterations: int | None = None
+    """Meta-iterations; default: the budget's."""
+    evaluation_tasks: int | None = None
+    """Fresh tasks in the final evaluation; default: the budget's."""
+
+    inner_steps: int = 5
+    """Gradient steps on what was seen of the task."""
+    inner_lr: float = 1e-3
+    """Step size of those steps."""
+    inner_clip_norm: float | None = 200.0
+    """Longest inner gradient; longer ones are scaled down."""
+    first_order: bool = False
+    """Ignore second derivatives."""
+
+    meta_lr: float = 1e-3
+    """Adam's learning rate in the outer loop."""
+    task_microbatch: int | None = None
+    """Tasks differentiated at a time on one device: less takes less memory."""
+
+    def check(self) -> None:
+        """Raise `UserError` for a value that cannot be."""
+        for option in ("meta_iterations", "evaluation_tasks", "task_microbatch"):
+            value = getattr(self, option)
+            require(value is None or value > 0, option, value, "at least 1")
+        require(self.inner_steps >= 0, "inner_steps", self.inner_steps, "0 or more")
+        for option in ("inner_lr", "meta_lr"):
+            require((value := getattr(self, option)) > 0, option, value, "greater than 0")
+        value = self.inner_clip_norm
+        require(value is None or value > 0, "inner_clip_norm", value, "greater than 0, or None for no bound")
+
+    @property
+    @abc.abstractmethod
+    def description(self) -> str:
+        """What the tasks are, in a few words."""
+
+    @property
+    @abc.abstractmethod
+    def budget_iterations(self) -> int:
+        """Meta-iterations of the budget."""
+
+    @property
+    @abc.abstractmethod
+    def budget_tasks(self) -> int:
+        """Tasks in the final evaluation of the budget."""
+
+    @property
+    def short_name(self) -> str:
+        """What names the setting in folder names."""
+        return self.preset
+
+    @property
+    def iterations(self) -> int:
+        """Meta-iterations to do."""
+        return self.meta_iterations or self.budget_iterations
+
+    @property
+    def final_tasks(self) -> int:
+        """Tasks of the final evaluation."""
+        return self.evaluation_tasks or self.budget_tasks

@@ -1,0 +1,84 @@
+"""Encoder that reads the rollouts of a task."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mmaml.core.modulation import AbstractEncoder
+from mmaml.core.task import Samples
+from mmaml.nn.policy import glorot
+
+
+class TrajectoryEncoder(AbstractEncoder):
+    """A GRU over (observation, action, reward) of every rollout, then layers, the mean over rollouts, and layers.
+
+    The support's targets must have `actions` and `rewards`; its steps are those of whole rollouts of `horizon` steps,
+    one after the other. With `pieces` set to n, the GRU reads as many pieces of n steps as there are rollouts instead,
+    from the first step on and each after zeros that fill up the horizon: the authors' code does so with n = 5, by
+    mistake, and sees only the first rollout or two.
+    """
+
+    cell: eqx.nn.GRUCell
+    each: tuple[eqx.nn.Linear, eqx.nn.Linear]
+    together: tuple[eqx.nn.Linear, eqx.nn.Linear]
+    horizon: int = eqx.field(static=True)
+    pieces: int | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        *,
+        hidden: int,
+        horizon: int,
+        pieces: int | None = None,
+        key: PRNGKeyArray,
+    ):
+        gru_key, *keys = jr.split(key, 5)
+        self.cell = eqx.nn.GRUCell(observation_size + action_size + 1, hidden, key=gru_key)
+        a, b, c, d = (glorot(hidden, hidden, key=k) for k in keys)
+        self.each, self.together = (a, b), (c, d)
+        self.horizon = horizon
+        self.pieces = pieces
+
+    @property
+    def embedding_size(self) -> int:
+        """The hidden size."""
+        return self.cell.hidden_size
+
+    def __call__(self, support: Samples[Float[Array, "steps observation"], Any]) -> Float[Array, " embedding"]:
+        """υ of one task's rollouts."""
+        seen = support.targets
+        steps = jnp.concatenate([support.inputs, seen.actions, seen.rewards[:, None]], axis=-1)
+        count = len(steps) // self.horizon
+        padding = 0
+        if self.pieces is not None:
+            steps, padding = steps[: count * self.pieces], self.horizon - self.pieces
+        sequences = steps.reshape(count, -1, steps.shape[-1])
+        read = jax.vmap(lambda sequence: _layers(self.each, self._last_state(sequence, padding)))(sequences)
+        return _layers(self.together, read.mean(0))
+
+    def _last_state(self, sequence: Float[Array, "steps in"], padding: int) -> Float[Array, " hidden"]:
+        """What the cell comes to, its inputs' part worked out for all steps at once."""
+        cell = self.cell
+        nothing = jnp.zeros((padding, sequence.shape[-1]))
+        from_input = jnp.concatenate([nothing, sequence]) @ cell.weight_ih.T + cell.bias
+
+        def step(state: Array, from_input: Array) -> tuple[Array, None]:
+            reset_in, update_in, new_in = jnp.split(from_input, 3)
+            reset_state, update_state, new_state = jnp.split(cell.weight_hh @ state, 3)
+            reset, update = jax.nn.sigmoid(reset_in + reset_state), jax.nn.sigmoid(update_in + update_state)
+            new = jnp.tanh(new_in + reset * (new_state + cell.bias_n))
+            return new + update * (state - new), None
+
+        state, _ = jax.lax.scan(step, jnp.zeros(cell.hidden_size), from_input)
+        return state
+
+
+def _layers(layers: tuple[eqx.nn.Linear, eqx.nn.Linear], x: Float[Array, " n"]) -> Float[Array, " n"]:
+    first, second = layers
+    return second(jax.nn.relu(first(x)))

@@ -1,0 +1,72 @@
+"""From a configuration to what it names: environment, learner and trainer."""
+
+import equinox as eqx
+import jax.random as jr
+from jaxtyping import PRNGKeyArray
+
+from mmaml.core.inner import InnerLoop
+from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
+from mmaml.core.modulation import Modulator
+from mmaml.nn.policy import GaussianPolicy
+from mmaml.nn.trajectory import TrajectoryEncoder
+from mmaml.rl.envs.catalogue import ENVIRONMENTS
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.explore import Exploration
+from mmaml.rl.objectives import likelihood_ratio, log_likelihood
+from mmaml.rl.outer import ProMP
+from mmaml.rl.presets import PolicyConfig
+
+
+_INNER_LOSSES = {"likelihood-ratio": likelihood_ratio, "log-likelihood": log_likelihood}
+REFERENCE_PIECE = 5
+"""Steps in what the authors' code takes for a rollout: the number of its fields."""
+
+
+def make_exploration(config: PolicyConfig) -> Exploration:
+    """The environment, and how agents meet its tasks. Raises `UserError` if it needs MuJoCo, which is not there."""
+    return Exploration(
+        ENVIRONMENTS[config.environment](),
+        _INNER_LOSSES[config.inner_loss],
+        rollouts=config.rollouts,
+        discount=config.discount,
+        gae_lambda=config.gae_lambda,
+    )
+
+
+def make_learner(
+    config: PolicyConfig, environment: AbstractJaxEnvironment | AbstractBatchEnvironment, *, key: PRNGKeyArray
+) -> AbstractLearner:
+    """The untrained learner."""
+    policy_key, encoder_key, heads_key = jr.split(key, 3)
+    sizes = environment.observation_size, environment.action_size
+
+    def policy(key: PRNGKeyArray) -> GaussianPolicy:
+        return GaussianPolicy(*sizes, config.hidden, key=key)
+
+    inner = InnerLoop(
+        rates=config.inner_lr,
+        steps=config.inner_steps,
+        first_order=config.first_order,
+        clip_norm=config.inner_clip_norm,
+        engine="materialised",
+    )
+    if config.learner == "maml":
+        return MAML(prior=policy(policy_key), inner=inner)
+    if config.learner == "multi-maml":
+        priors = eqx.filter_vmap(policy)(jr.split(policy_key, len(environment.modes)))
+        return MultiMAML(priors=priors, inner=inner)
+    encoder = TrajectoryEncoder(
+        *sizes,
+        hidden=config.encoder_hidden,
+        horizon=environment.horizon,
+        pieces=REFERENCE_PIECE if config.encoder_reads == "pieces" else None,
+        key=encoder_key,
+    )
+    prior = policy(policy_key)
+    modulator = Modulator(encoder, prior.widths, operator=config.modulation, key=heads_key)
+    return MMAML(prior=prior, modulator=modulator, inner=inner)
+
+
+def make_outer(config: PolicyConfig) -> ProMP:
+    """The outer loop."""
+    return ProMP(config.meta_lr, epochs=config.epochs, clip=config.clip, kl_penalty=config.kl_penalty)

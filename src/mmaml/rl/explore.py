@@ -1,0 +1,97 @@
+"""What an agent does with a task: act, improve on what it saw, act again.
+
+The first episodes are those of the unmodulated prior. They say what kind of task it is and give the first gradient,
+which is that of the unmodulated network; from then on the policy is both modulated and improved (as in the authors'
+code, and in the paper's text on reinforcement learning; its Algorithm 1 modulates first).
+"""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.random as jr
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from mmaml.core.inner import Loss, gradient_step
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.network import TaskModel
+from mmaml.core.task import Samples
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.experience import Trajectories, learn_from
+from mmaml.rl.rollout import rollout
+
+
+class Exploration(eqx.Module):
+    """How agents meet the tasks of an environment.
+
+    - `rollouts`: episodes of each task before every gradient step, and after the last.
+    - `loss`: what the steps lower, of what the policy says and an `Experience`.
+    - `discount`, `gae_lambda`: γ and λ of the advantages.
+    """
+
+    environment: AbstractJaxEnvironment | AbstractBatchEnvironment
+    loss: Loss = eqx.field(static=True)
+    rollouts: int = eqx.field(static=True, default=20)
+    discount: float = eqx.field(static=True, default=0.99)
+    gae_lambda: float = eqx.field(static=True, default=1.0)
+
+    def improve(
+        self, learner: AbstractLearner, model: TaskModel, seen: Samples, mode: Int[Array, ""], step: int
+    ) -> TaskModel:
+        """One task's model after gradient step number `step` on what it saw, and from the first on modulated."""
+        improved = gradient_step(learner.inner_for(mode), model, seen, self.loss, step)
+        if step > 0:
+            return improved
+        inferred = learner.condition(seen, mode)
+        return TaskModel(improved.network, inferred.modulation, inferred.embedding)
+
+    def explore(
+        self, learner: AbstractLearner, tasks: PyTree, keys: PRNGKeyArray, steps: int
+    ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
+        """What was seen of each task before every of `steps` gradient steps and after the last.
+
+        Everything has a leading axis of tasks, `keys` too. The first result is what one learns from, the second the
+        episodes themselves. Can be jitted if the environment is in JAX.
+        """
+        models = _start(learner, tasks.mode)
+        lessons, episodes = [], []
+        for step in range(steps + 1):
+            if step:
+                models = _improve(self, learner, models, lessons[-1], tasks.mode, step - 1)
+            phase_keys = jax.vmap(lambda key, step=step: jr.fold_in(key, step))(keys)
+            episodes.append(rollout(self.environment, models, tasks, phase_keys, self.rollouts))
+            lessons.append(_learn(self, episodes[-1]))
+        return tuple(lessons), tuple(episodes)
+
+
+def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
+    """Mean over rollouts of the sum of rewards, of each task in every phase."""
+    return jax.numpy.stack([trajectories.rewards.sum(-1).mean(-1) for trajectories in episodes], axis=-1)
+
+
+@eqx.filter_jit
+def _start(learner: AbstractLearner, modes: Int[Array, " tasks"]) -> TaskModel:
+    return jax.vmap(learner.unmodulated)(modes)
+
+
+@eqx.filter_jit
+def _improve(
+    exploration: Exploration,
+    learner: AbstractLearner,
+    models: TaskModel,
+    seen: Samples,
+    modes: Int[Array, " tasks"],
+    step: int,
+) -> TaskModel:
+    def one(model: TaskModel, seen: Samples, mode: Int[Array, ""]) -> TaskModel:
+        return exploration.improve(learner, model, seen, mode, step)
+
+    return jax.vmap(one)(models, seen, modes)
+
+
+@eqx.filter_jit
+def _learn(exploration: Exploration, episodes: Trajectories) -> Samples:
+    def one(rollouts: Trajectories) -> Samples:
+        return learn_from(rollouts, discount=exploration.discount, gae_lambda=exploration.gae_lambda)
+
+    return jax.vmap(one)(episodes)

@@ -1,0 +1,120 @@
+"""What a run of meta-reinforcement learning is made of, and the published settings by name."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from mmaml.experiments.config import Budget, ExperimentConfig
+from mmaml.rl.envs.catalogue import ENVIRONMENTS
+from mmaml.runs.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig(ExperimentConfig):
+    """Meta-reinforcement learning. `docs/reinforcement_learning.md` lists where the defaults differ from the reference.
+
+    With the objective `promp` the learners are ProMP (`maml`), Multi-ProMP (`multi-maml`) and MMAML-ProMP (`mmaml`).
+    """
+
+    ITERATIONS: ClassVar[dict[str, dict[Budget, int]]] = {
+        "point": {"smoke": 2, "demo": 40, "cpu": 401, "paper": 401},
+        "reacher": {"smoke": 2, "demo": 20, "cpu": 501, "paper": 501},
+        "ant": {"smoke": 2, "demo": 3, "cpu": 60, "paper": 1001},
+        "navigation": {"smoke": 2, "demo": 40, "cpu": 500, "paper": 500},
+        "cheetah": {"smoke": 2, "demo": 5, "cpu": 100, "paper": 500},
+    }
+    """Meta-iterations of each kind of environment and budget."""
+    EVALUATION_TASKS: ClassVar[dict[str, int]] = {
+        "point": 1_000,
+        "reacher": 400,
+        "ant": 80,
+        "navigation": 1_000,
+        "cheetah": 80,
+    }
+    """Tasks in the final evaluation; `smoke` takes 12."""
+
+    environment: str = field(kw_only=False)
+    """Where policies act: an environment and its number of modes."""
+    learner: Literal["mmaml", "maml", "multi-maml"] = "mmaml"
+    """What meta-learns: a modulated prior, one prior for all tasks, or one for each mode."""
+    modulation: Literal["scale", "film", "sigmoid", "softmax"] = "scale"
+    """How the task embedding acts on the policy's hidden layers; `scale` (published) is FiLM without a shift."""
+
+    tasks_per_step: int = 40
+    """Tasks in a meta-iteration."""
+    rollouts: int = 20
+    """Episodes of each task before every gradient step, and after the last."""
+    discount: float = 0.99
+    """γ, what a reward one step later is worth."""
+    gae_lambda: float = 1.0
+    """λ of generalised advantage estimation."""
+    inner_loss: Literal["likelihood-ratio", "log-likelihood"] = "likelihood-ratio"
+    """What the inner steps lower: ProMP's surrogate, or that of vanilla policy gradients."""
+    inner_steps: int = 2
+    """Gradient steps on what was seen of the task."""
+    inner_lr: float = 0.1
+    """Step size of those steps."""
+    inner_clip_norm: float | None = None
+    """Longest inner gradient; longer ones are scaled down."""
+
+    epochs: int = 5
+    """Outer steps on the same episodes."""
+    clip: float = 0.1
+    """ε, how far a ratio of likelihoods may move from 1 before it stops counting."""
+    kl_penalty: float = 5e-4
+    """η, the price of moving away from the policies that acted before the last gradient step."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of the policy's hidden layers."""
+    encoder_hidden: int = 64
+    """Units of the trajectory encoder."""
+    encoder_reads: Literal["rollouts", "pieces"] = "rollouts"
+    """Whole rollouts, or the pieces of five steps that the reference reads by mistake."""
+    task_microbatch: int | None = 5
+    """Tasks differentiated at a time on one device: less takes less memory."""
+
+    def check(self) -> None:
+        """Raise `UserError` for a value that cannot be."""
+        super().check()
+        require(self.environment in ENVIRONMENTS, "environment", self.environment, f"one of {', '.join(ENVIRONMENTS)}")
+        require(self.tasks_per_step > 1, "tasks_per_step", self.tasks_per_step, "at least 2")
+        for option in ("rollouts", "epochs", "encoder_hidden"):
+            require((value := getattr(self, option)) > 0, option, value, "at least 1")
+        for option in ("discount", "gae_lambda"):
+            require(0 <= (value := getattr(self, option)) <= 1, option, value, "between 0 and 1")
+        require(0 < self.clip < 1, "clip", self.clip, "between 0 and 1")
+        require(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, "0 or more")
+        sizes = self.hidden
+        require(bool(sizes) and min(sizes) > 0, "hidden", sizes, "one or more sizes of at least 1")
+
+    @property
+    def kind(self) -> str:
+        """The environment without its modes."""
+        return self.environment.split("-")[0]
+
+    @property
+    def budget_iterations(self) -> int:
+        """Meta-iterations of the budget."""
+        return self.ITERATIONS[self.kind][self.budget]
+
+    @property
+    def budget_tasks(self) -> int:
+        """Tasks in the final evaluation of the budget."""
+        return 12 if self.budget == "smoke" else self.EVALUATION_TASKS[self.kind]
+
+    @property
+    def description(self) -> str:
+        """What the tasks are, in a few words."""
+        return f"meta-reinforcement learning: {self.environment}"
+
+
+_STEPS = {
+    # Published: a meta_lr of 5e-5, with which 401 meta-iterations do not get far.
+    "point": {"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 5e-4},
+    "reacher": {"inner_steps": 2, "inner_lr": 0.1, "meta_lr": 1e-3},
+    "ant": {"inner_steps": 3, "inner_lr": 0.1, "meta_lr": 1e-3},
+}
+
+PRESETS: dict[str, PolicyConfig] = {
+    name: PolicyConfig(name, preset=name, **_STEPS.get(name.split("-")[0], {})) for name in ENVIRONMENTS
+}
+"""An environment each: the paper's (Table 3, and with one mode), and the workshop paper's."""

@@ -1,0 +1,94 @@
+"""Rollouts: every task's policy in every one of its episodes, from the first step to the horizon.
+
+Environments in JAX run whole inside jit. The others step a batch of all episodes at a time; the policy then says all
+actions at once in between.
+"""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from mmaml.core.network import TaskModel
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.experience import Trajectories
+
+
+def rollout(
+    environment: AbstractJaxEnvironment | AbstractBatchEnvironment,
+    models: TaskModel,
+    tasks: PyTree,
+    keys: PRNGKeyArray,
+    rollouts: int,
+) -> Trajectories:
+    """`rollouts` episodes of each task with its own model: everything has a leading axis of tasks, `keys` too.
+
+    Nothing but `keys` is random in them. Raises `RunFailed` if a simulation breaks down.
+    """
+    if isinstance(environment, AbstractJaxEnvironment):
+        one = partial(_inside_jit, environment, rollouts=rollouts)
+        return jax.vmap(one)(models, tasks, keys)
+    return _step_by_step(environment, models, tasks, keys, rollouts)
+
+
+def _inside_jit(
+    environment: AbstractJaxEnvironment, model: TaskModel, task: PyTree, key: PRNGKeyArray, *, rollouts: int
+) -> Trajectories:
+    start_key, noise_key = jr.split(key)
+    noise = _noise(environment, noise_key, rollouts)
+
+    def step(state: Array, noise: Array) -> tuple[Array, Trajectories]:
+        observations = jax.vmap(environment.observe)(state)
+        behaviour = model(observations)
+        actions = behaviour.mean + jnp.exp(behaviour.log_std) * noise
+        state, rewards = jax.vmap(environment.step, (0, 0, None))(state, environment.scale(actions), task)
+        return state, Trajectories(observations, actions, rewards, behaviour)
+
+    state = jax.vmap(environment.reset)(jr.split(start_key, rollouts))
+    _, path = jax.lax.scan(step, state, noise)
+    return jax.tree.map(lambda a: a.swapaxes(0, 1), path)
+
+
+def _noise(environment: AbstractBatchEnvironment | AbstractJaxEnvironment, key: PRNGKeyArray, rollouts: int) -> Array:
+    return jr.normal(key, (environment.horizon, rollouts, environment.action_size))
+
+
+def _step_by_step(
+    environment: AbstractBatchEnvironment, models: TaskModel, tasks: PyTree, keys: PRNGKeyArray, rollouts: int
+) -> Trajectories:
+    start_key, noise = _draw(environment, keys, rollouts)
+    each = jax.tree.map(lambda leaf: np.asarray(leaf).repeat(rollouts, 0), tasks)
+    shape = (len(keys), rollouts)
+    state = environment.reset(start_key, each)
+    path = []
+    for step in range(environment.horizon):
+        observations = environment.observe(state).reshape(*shape, -1)
+        behaviour, actions, controls = _act(environment, models, observations, noise, np.int32(step))
+        state, rewards = environment.step(state, np.asarray(controls).reshape(-1, environment.action_size), each)
+        path.append((observations, actions, rewards.reshape(shape), behaviour))
+    return Trajectories(*jax.tree.map(lambda *steps: jnp.asarray(np.stack(steps, 2)), *path))
+
+
+@eqx.filter_jit
+def _draw(
+    environment: AbstractBatchEnvironment, keys: PRNGKeyArray, rollouts: int
+) -> tuple[PRNGKeyArray, Float[Array, "tasks steps rollouts action"]]:
+    start_key, noise_keys = keys[0], jax.vmap(lambda key: jr.fold_in(key, 1))(keys)
+    return jr.fold_in(start_key, 0), jax.vmap(lambda key: _noise(environment, key, rollouts))(noise_keys)
+
+
+@eqx.filter_jit
+def _act(
+    environment: AbstractBatchEnvironment,
+    models: TaskModel,
+    observations: Float[np.ndarray, "tasks rollouts observation"],
+    noise: Float[Array, "tasks steps rollouts action"],
+    step: np.int32,
+) -> tuple[PyTree, Array, Array]:
+    behaviour = jax.vmap(lambda model, o: model(o))(models, observations)
+    actions = behaviour.mean + jnp.exp(behaviour.log_std) * noise[:, step]
+    return behaviour, actions, environment.scale(actions)

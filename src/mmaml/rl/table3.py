@@ -1,0 +1,30 @@
+"""Table 3 of the paper: what it consists of and what it says."""
+
+from mmaml.experiments.reproduce import TableSpec
+from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.model import DOMAIN
+from mmaml.rl.presets import PRESETS
+
+
+_SETTINGS = ("point-2", "point-4", "point-6", "reacher-2", "reacher-4", "reacher-6", "ant-2", "ant-4")
+
+
+def _by_setting(*numbers: float) -> dict[str, float]:
+    return dict(zip(_SETTINGS, numbers, strict=True))
+
+
+TABLE3 = TableSpec(
+    name="table3",
+    domain=DOMAIN,
+    caption="Return of an episode",
+    settings={name: PRESETS[name] for name in _SETTINGS},
+    methods={"promp": {"learner": "maml"}, "multi-promp": {"learner": "multi-maml"}, "mmaml": {"learner": "mmaml"}},
+    paper={
+        ("promp", "post-adaptation"): _by_setting(-397, -523, -330, -12.0, -13.8, -14.9, -761, -953),
+        ("multi-promp", "post-adaptation"): _by_setting(-109, -109, -92, -4.3, -4.3, -4.3, -624, -611),
+        ("mmaml", "post-adaptation"): _by_setting(-136, -209, -169, -10.0, -11.0, -10.9, -711, -904),
+    },
+    workshop={},
+    experiment=PolicyExperiment,
+    digits=1,
+)
