@@ -79,7 +79,14 @@ def main(options: Options) -> float:
     encoder = ConvEncoder(1, (16, 32), 32, key=encoder_key)
     modulator = Modulator(encoder, network.widths, key=heads_key)
     learner = MMAML(prior=network, modulator=modulator, inner=InnerLoop(0.1, steps=3))
-    trainer = MetaTrainer(source("train", options.way), learner, cross_entropy, optax.adam(3e-3), 8, task_key)
+    trainer = MetaTrainer(
+        source=source("train", options.way),
+        learner=learner,
+        loss=cross_entropy,
+        optimiser=optax.adam(3e-3),
+        tasks_per_step=8,
+        key=task_key,
+    )
     state = trainer.initial_state()
     while (done := int(state.step)) < options.meta_iterations:
         count = min(50, options.meta_iterations - done)

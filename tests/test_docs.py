@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from mmaml.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+POLICY = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4"
 TINY = {
     "regression": "--tasks-per-mode 1 --hidden 6 --encoder-hidden 3",
     "classification": "--meta-batch 2 --queries 2 --way 2 --channels 4 6 --embedding 5",
+    **dict.fromkeys(("policy", "point", "reacher", "ant", "navigation", "cheetah"), POLICY),
 }
 
 
@@ -34,6 +37,7 @@ def workplace(tmp_path_factory):
         (folder / "my-tasks").mkdir(exist_ok=True)
         points = np.column_stack([x := rng.uniform(0, 4, 12), 10 - i * x])
         np.savetxt(folder / "my-tasks" / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
+    (folder / "turntable.py").write_text(next(program for program in blocks("python") if "class Turntable" in program))
     (folder / "few.csv").write_text("x,y\n1,2\n2,3\n")
     (folder / "where.csv").write_text("x\n1.5\n")
     for place in ("photos", "sketches", "few", "many"):
@@ -48,6 +52,7 @@ def workplace(tmp_path_factory):
 
 def test_commands_then_programs(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("mmaml ")]
     assert len(commands) >= 2
     for command in commands:

@@ -18,6 +18,7 @@ from mmaml.experiments.experiment import AbstractExperiment, complete_run, evalu
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.html import write_report
 from mmaml.report.tables import results_for_terminal
+from mmaml.rl.model import PolicyModel
 from mmaml.runs import trackers
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
@@ -167,6 +168,28 @@ def adapt(
     if adapt_files is None:
         raise UserError(f"{run} is a model of policies, whose tasks are environments and not files.")
     adapt_files(model, support, query, out, steps=steps, mode=mode)
+
+
+@app.command
+def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int = 0) -> None:
+    """Film a policy that learns a task: an episode before any gradient step, and one after each.
+
+    Args:
+        run: Folder of a run, or a file made by `mmaml export`.
+        out: The video, a .gif or .mp4 file; default: video.gif in the run's folder.
+        mode: The task's mode; default: any.
+        seed: Which task and episodes.
+    """
+    prepare_jax()
+    model = hub.load(run)
+    if not isinstance(model, PolicyModel):
+        raise UserError(f"{run} is not a model of policies: there is nothing to film.")
+    from mmaml.rl.render import write_video  # Plotting libraries take a while to import.
+
+    video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
+    with Console().status("filming"):
+        write_video(model, video, mode, seed)
+    Console().print(f"Video: {video}", soft_wrap=True, highlight=False)
 
 
 @app.command

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +13,7 @@ from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
+from tests.compilation import compilations
 
 
 TINY = (
@@ -184,10 +184,7 @@ def test_it_learns_without_compiling_anew():
     )
     experiment = ClassificationExperiment(config)
     trainer = experiment.trainer
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
-    )
+    compiled = compilations()
     state, _ = trainer.run(trainer.initial_state(), 20, 20)
     seen = len(compiled)
     for _ in range(3):

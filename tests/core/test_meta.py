@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import Mesh
 
 from mmaml import InnerLoop, MetaTrainer
+from tests.compilation import compilations
 from tests.core.problems import PlanesAndWaves, learner, mse
 
 
@@ -31,10 +32,7 @@ def parameters(state):
 @pytest.mark.parametrize("kind", ["maml", "film"])
 def test_learns_without_recompiling(kind):
     t = trainer(kind, tasks=16)
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
-    )
+    compiled = compilations()
     state, first = t.run(t.initial_state(), 8, 8)
     seen = len(compiled)
     assert seen > 0

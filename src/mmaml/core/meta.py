@@ -1,5 +1,8 @@
 """Meta-training: the outer loss over a batch of tasks, and the jitted meta-steps that lower it."""
 
+import abc
+from collections.abc import Callable, Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,14 +28,69 @@ class MetaState(eqx.Module):
     step: Int[Array, ""]
 
 
-class MetaTrainer(eqx.Module):
-    """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
+class AbstractTrainer(eqx.Module):
+    """Does meta-iterations.
 
     - `learner`: what is trained, in its initial state.
-    - `key`: the tasks of meta-iteration i depend on `key` and i alone, so a restored state goes on as if it had
-      never stopped.
+    - `key`: everything random in meta-iteration i depends on `key` and i alone, so a restored state goes on as if it
+      had never stopped.
+    - `mesh`: the XLA devices that share the tasks; its axis is named `tasks`.
+    """
+
+    learner: eqx.AbstractVar[AbstractLearner]
+    key: eqx.AbstractVar[PRNGKeyArray]
+    mesh: eqx.AbstractVar[Mesh]
+
+    @abc.abstractmethod
+    def initial_optimiser(self, parameters: PyTree) -> PyTree:
+        """The optimiser's state before the first meta-iteration."""
+
+    @abc.abstractmethod
+    def run(
+        self, state: MetaState, iterations: int, at_most: int
+    ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
+        """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
+
+        Returns the new state, and for each iteration the `loss` before its update and other numbers; entries from
+        `iterations` on are zero.
+        """
+
+    def initial_state(self) -> MetaState:
+        """The state before the first meta-iteration, on every device."""
+        parameters = eqx.filter(self.learner, eqx.is_inexact_array)
+        state = MetaState(parameters, self.initial_optimiser(parameters), jnp.zeros((), int))
+        return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec()))
+
+    def learner_at(self, state: MetaState) -> AbstractLearner:
+        """The learner with the parameters of `state`."""
+        return eqx.combine(jax.device_get(state.parameters), self.learner)
+
+
+Numbers = dict[str, Float[Array, ""]]
+
+
+def repeat(
+    step: Callable[[MetaState], tuple[MetaState, Numbers]],
+    state: MetaState,
+    iterations: Int[Array, ""],
+    at_most: int,
+    names: Sequence[str],
+) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
+    """A loop over `step` for use inside jit; its numbers, called `names`, are kept for each iteration."""
+
+    def body(i: Int[Array, ""], carry: PyTree) -> PyTree:
+        state, history = carry
+        state, numbers = step(state)
+        return state, {name: history[name].at[i].set(number) for name, number in numbers.items()}
+
+    return jax.lax.fori_loop(0, iterations, body, (state, {name: jnp.zeros(at_most) for name in names}))
+
+
+class MetaTrainer(AbstractTrainer):
+    """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
+
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
-    - `mesh`: the XLA devices that share the tasks (default: all of JAX's); its axis is named `tasks`.
+    - `mesh`: by default all of JAX's devices.
     """
 
     source: AbstractTaskSource
@@ -44,15 +102,9 @@ class MetaTrainer(eqx.Module):
     task_microbatch: int | None = eqx.field(static=True, default=None)
     mesh: Mesh = eqx.field(static=True, default_factory=lambda: Mesh(jax.devices(), "tasks"))
 
-    def initial_state(self) -> MetaState:
-        """The state before the first meta-iteration, on every device."""
-        parameters = eqx.filter(self.learner, eqx.is_inexact_array)
-        state = MetaState(parameters, self.optimiser.init(parameters), jnp.zeros((), int))
-        return jax.device_put(state, NamedSharding(self.mesh, PartitionSpec()))
-
-    def learner_at(self, state: MetaState) -> AbstractLearner:
-        """The learner with the parameters of `state`."""
-        return eqx.combine(jax.device_get(state.parameters), self.learner)
+    def initial_optimiser(self, parameters: PyTree) -> PyTree:
+        """The optimiser's state before the first meta-iteration."""
+        return self.optimiser.init(parameters)
 
     def run(
         self, state: MetaState, iterations: int, at_most: int
@@ -68,15 +120,9 @@ class MetaTrainer(eqx.Module):
     def _run(
         self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-        def body(i: Int[Array, ""], carry: PyTree) -> PyTree:
-            state, history = carry
-            state, numbers = self._step(state)
-            return state, {name: history[name].at[i].set(number) for name, number in numbers.items()}
+        return repeat(self._step, state, iterations, at_most, ("loss", "gradient_norm"))
 
-        history = {name: jnp.zeros(at_most) for name in ("loss", "gradient_norm")}
-        return jax.lax.fori_loop(0, iterations, body, (state, history))
-
-    def _step(self, state: MetaState) -> tuple[MetaState, dict[str, Float[Array, ""]]]:
+    def _step(self, state: MetaState) -> tuple[MetaState, Numbers]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
         loss, gradient = mean_value_and_grad(self._task_loss, state.parameters, tasks, self.mesh, self.task_microbatch)
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)

@@ -11,6 +11,25 @@ from jaxtyping import Array, Float, PyTree
 _EVERYWHERE, _BY_TASK = PartitionSpec(), PartitionSpec("tasks")
 
 
+def mean_over_tasks(
+    measure: Callable[[PyTree, PyTree], PyTree],
+    parameters: PyTree,
+    tasks: PyTree,
+    mesh: Mesh,
+    microbatch: int | None = None,
+) -> PyTree:
+    """Mean over tasks of `measure(parameters, task)`.
+
+    `measure` is written for one task; every leaf of `tasks` has a leading axis of them. They are dealt out over the
+    devices of `mesh`, whose axis is named `tasks`, and each device works on `microbatch` at a time (default: all).
+    """
+
+    def weighted(parameters: PyTree, tasks: PyTree, weights: Float[Array, " tasks"]) -> PyTree:
+        return jax.tree.map(lambda a: weights @ a, jax.vmap(measure, in_axes=(None, 0))(parameters, tasks))
+
+    return _sum_of_chunks(weighted, parameters, tasks, mesh, microbatch)
+
+
 def mean_value_and_grad(
     loss: Callable[[PyTree, PyTree], Float[Array, ""]],
     parameters: PyTree,
@@ -18,26 +37,34 @@ def mean_value_and_grad(
     mesh: Mesh,
     microbatch: int | None = None,
 ) -> tuple[Float[Array, ""], PyTree]:
-    """Mean over tasks of `loss(parameters, task)`, and its gradient with respect to `parameters`.
+    """`mean_over_tasks` of a `loss`, and its gradient with respect to `parameters`."""
 
-    `loss` is written for one task; every leaf of `tasks` has a leading axis of them. They are dealt out over the
-    devices of `mesh`, whose axis is named `tasks`, and each device works on `microbatch` at a time (default: all).
-    """
+    def weighted(parameters: PyTree, tasks: PyTree, weights: Float[Array, " tasks"]) -> Float[Array, ""]:
+        return weights @ jax.vmap(loss, in_axes=(None, 0))(parameters, tasks)
+
+    return _sum_of_chunks(jax.value_and_grad(weighted), parameters, tasks, mesh, microbatch)
+
+
+def _sum_of_chunks(
+    work: Callable[[PyTree, PyTree, Float[Array, " tasks"]], PyTree],
+    parameters: PyTree,
+    tasks: PyTree,
+    mesh: Mesh,
+    microbatch: int | None,
+) -> PyTree:
+    """Sum of `work(parameters, chunk, weights)` over chunks of the tasks; all the weights sum to one."""
     count = jax.tree.leaves(tasks)[0].shape[0]
     chunks = -(-count // (mesh.size * (microbatch or count)))
     padding = -count % (mesh.size * chunks)
     weights = jnp.concatenate([jnp.ones(count) / count, jnp.zeros(padding)])
 
-    def weighted_loss(parameters: PyTree, chunk: tuple[PyTree, Float[Array, " tasks"]]) -> Float[Array, ""]:
-        tasks, weights = chunk
-        return weights @ jax.vmap(loss, in_axes=(None, 0))(parameters, tasks)
-
     def local(parameters: PyTree, tasks: PyTree) -> PyTree:
-        def add(total: PyTree, chunk: PyTree) -> tuple[PyTree, None]:
-            return jax.tree.map(jnp.add, total, jax.value_and_grad(weighted_loss)(parameters, chunk)), None
+        def add(total: PyTree, chunk: tuple[PyTree, Float[Array, " tasks"]]) -> tuple[PyTree, None]:
+            return jax.tree.map(jnp.add, total, work(parameters, *chunk)), None
 
         split = jax.tree.map(lambda a: a.reshape(chunks, -1, *a.shape[1:]), tasks)
-        total, _ = jax.lax.scan(add, (jnp.zeros(()), jax.tree.map(jnp.zeros_like, parameters)), split)
+        shapes = jax.eval_shape(work, parameters, *jax.tree.map(lambda a: a[0], split))
+        total, _ = jax.lax.scan(add, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes), split)
         return jax.lax.psum(total, "tasks")
 
     return jax.shard_map(local, mesh=mesh, in_specs=(_EVERYWHERE, _BY_TASK), out_specs=_EVERYWHERE, check_vma=False)(

@@ -4,6 +4,7 @@ import abc
 from dataclasses import dataclass
 from typing import Literal
 
+import optax
 import tyro
 
 from mmaml.runs.config import require
@@ -41,6 +42,8 @@ class ExperimentConfig(abc.ABC):
 
     meta_lr: float = 1e-3
     """Adam's learning rate in the outer loop."""
+    meta_schedule: Literal["cosine", "constant"] = "cosine"
+    """How the outer learning rate goes on: falls to zero along a half cosine, or stays (the paper)."""
     task_microbatch: int | None = None
     """Tasks differentiated at a time on one device: less takes less memory."""
 
@@ -54,6 +57,10 @@ class ExperimentConfig(abc.ABC):
             require((value := getattr(self, option)) > 0, option, value, "greater than 0")
         value = self.inner_clip_norm
         require(value is None or value > 0, "inner_clip_norm", value, "greater than 0, or None for no bound")
+
+    def meta_rate(self, updates: int) -> optax.ScalarOrSchedule:
+        """The outer learning rate of a run that makes `updates` steps with it in all."""
+        return self.meta_lr if self.meta_schedule == "constant" else optax.cosine_decay_schedule(self.meta_lr, updates)
 
     @property
     @abc.abstractmethod

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from rich.console import Console
 
 from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.meta import AbstractTrainer
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.statistics import by_mode
 from mmaml.runs.environment import provenance
@@ -16,7 +17,7 @@ from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.trackers import Track
-from mmaml.runs.training import Schedule, Trainer, restore_learner, train
+from mmaml.runs.training import Schedule, restore_learner, train
 
 
 EVALUATION_SEED = 20191208
@@ -45,7 +46,7 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
     lower_is_better: ClassVar[bool]
     keep_best: ClassVar[bool]
     config: Config
-    trainer: Trainer
+    trainer: AbstractTrainer
     schedule: Schedule
     modulated_from: int = 0
     """Stages of the evaluation before this one are those of unmodulated networks."""

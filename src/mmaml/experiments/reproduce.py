@@ -26,6 +26,8 @@ class TableSpec:
     - `settings`: columns, and the configuration each begins with.
     - `methods`: rows, and the options by which each differs.
     - `paper`, `workshop`: published numbers by method, stage and setting.
+    - `baseline`: the method that others are compared with, task by task.
+    - `stages`: what is shown of a run, by the places of its stages in the result.
     - `digits`: decimal places in print; `scale` is what a number is multiplied with for that.
     """
 
@@ -37,18 +39,14 @@ class TableSpec:
     paper: dict[tuple[str, str], dict[str, float]]
     workshop: dict[tuple[str, str], dict[str, float]]
     experiment: Callable[[Any], AbstractExperiment]
+    baseline: str = "maml"
+    stages: tuple[tuple[str, int], ...] = (("post-modulation", 0), ("post-adaptation", -1))
     digits: int = 3
     scale: float = 1.0
 
     def config(self, setting: str, method: str, budget: Budget, seed: int) -> ExperimentConfig:
         """The configuration of one cell."""
         return replace(self.settings[setting], budget=budget, seed=seed, **self.methods[method])
-
-
-BASELINE = "maml"
-"""The method that others are compared with, task by task."""
-
-STAGES = {"post-modulation": 0, "post-adaptation": -1}
 
 
 def reproduce_table(
@@ -121,14 +119,14 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
         if not results:
             continue
         runs = [str(path.parent.relative_to(out)) for path in paths]
-        baseline = paths if method == BASELINE else baseline
-        for stage, index in STAGES.items():
+        baseline = paths if method == spec.baseline else baseline
+        for stage, index in spec.stages:
             only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
             if stage == "post-adaptation" and only_stage:
                 continue
             cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
-            if (index == -1 or only_stage) and method != BASELINE:
-                cell[f"minus_{BASELINE}"] = _difference(paths, baseline)
+            if (index == -1 or only_stage) and method != spec.baseline:
+                cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
             yield cell
         if reference is None and (found := results[0].get("reference")):
             reference = _cell(spec, setting, found["name"], "post-adaptation", [found], results[:1], runs[:1])
@@ -154,14 +152,19 @@ def _cell(
     results: list[dict[str, Any]],
     runs: list[str],
 ) -> dict[str, Any]:
-    """One cell: the mean over seeds; the interval is over tasks, the widest of any seed (all see the same tasks)."""
+    """One cell: the mean over seeds; the interval is over tasks, the widest of any seed (all see the same tasks).
+
+    `seed_std` is the standard deviation over seeds of their means.
+    """
     first = results[0]
+    means = [estimate["mean"] for estimate in estimates]
     return {
         "setting": setting,
         "method": method,
         "stage": stage,
-        "mean": sum(e["mean"] for e in estimates) / len(estimates),
+        "mean": float(np.mean(means)),
         "ci95": max(e["ci95"] for e in estimates),
+        "seed_std": float(np.std(means, ddof=1)) if len(means) > 1 else None,
         "metric": first["metric"],
         "lower_is_better": first["lower_is_better"],
         "tasks": first["tasks"],
@@ -179,7 +182,7 @@ def _cell(
 
 def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
     settings = [s for s in spec.settings if any(c["setting"] == s for c in cells)]
-    columns = [(s, stage) for s in settings for stage in STAGES]
+    columns = [(s, stage) for s in settings for stage, _ in spec.stages]
     tasks, budget = cells[0]["tasks"], cells[0]["budget"]
     yield f"{spec.caption}, mean ± 95 % interval over {tasks} tasks (the paper's number), budget `{budget}`."
     yield ""
@@ -200,7 +203,8 @@ def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
         return f"{value * spec.scale:.{spec.digits}f}"
 
     paper = "" if cell["paper"] is None else f" ({number(cell['paper'])})"
-    return f"{number(cell['mean'])} ± {number(cell['ci95'])}{paper}"
+    seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {number(cell['seed_std'])}"
+    return f"{number(cell['mean'])} ± {number(cell['ci95'])}{seeds}{paper}"
 
 
 def _as_stored(config: ExperimentConfig) -> dict[str, Any]:

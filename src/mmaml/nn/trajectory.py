@@ -1,7 +1,5 @@
 """Encoder that reads the rollouts of a task."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -50,8 +48,8 @@ class TrajectoryEncoder(AbstractEncoder):
         """The hidden size."""
         return self.cell.hidden_size
 
-    def __call__(self, support: Samples[Float[Array, "steps observation"], Any]) -> Float[Array, " embedding"]:
-        """υ of one task's rollouts."""
+    def __call__(self, support: Samples) -> Float[Array, " embedding"]:
+        """υ of one task's rollouts: observations `(rollouts · horizon, observation)`, and targets as said."""
         seen = support.targets
         steps = jnp.concatenate([support.inputs, seen.actions, seen.rewards[:, None]], axis=-1)
         count = len(steps) // self.horizon
@@ -65,6 +63,8 @@ class TrajectoryEncoder(AbstractEncoder):
     def _last_state(self, sequence: Float[Array, "steps in"], padding: int) -> Float[Array, " hidden"]:
         """What the cell comes to, its inputs' part worked out for all steps at once."""
         cell = self.cell
+        bias = cell.bias_n
+        assert cell.bias is not None and bias is not None  # Equinox has cells without
         nothing = jnp.zeros((padding, sequence.shape[-1]))
         from_input = jnp.concatenate([nothing, sequence]) @ cell.weight_ih.T + cell.bias
 
@@ -72,7 +72,7 @@ class TrajectoryEncoder(AbstractEncoder):
             reset_in, update_in, new_in = jnp.split(from_input, 3)
             reset_state, update_state, new_state = jnp.split(cell.weight_hh @ state, 3)
             reset, update = jax.nn.sigmoid(reset_in + reset_state), jax.nn.sigmoid(update_in + update_state)
-            new = jnp.tanh(new_in + reset * (new_state + cell.bias_n))
+            new = jnp.tanh(new_in + reset * (new_state + bias))
             return new + update * (state - new), None
 
         state, _ = jax.lax.scan(step, jnp.zeros(cell.hidden_size), from_input)

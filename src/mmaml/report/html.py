@@ -24,6 +24,10 @@ CAPTIONS = {
     "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
     "episodes": "A task of each kind: a labelled image of each class, then images to classify, with the probability of "
     "their true class before any gradient step and after the last.",
+    "trajectories": "Where a few episodes went in a task of each kind, before any gradient step and after each; behind "
+    "them lies the density of the goals.",
+    "frames": "Beginning, middle and end of an episode in a task of each kind, before any gradient step and after the "
+    "last; the ball is the goal, and the line shows where the body has been.",
     "embedding": "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a "
     "task, and tasks that look alike to the learner lie close together.",
 }

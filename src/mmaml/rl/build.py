@@ -9,12 +9,13 @@ from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.nn.policy import GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
-from mmaml.rl.envs.catalogue import ENVIRONMENTS
+from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import likelihood_ratio, log_likelihood
-from mmaml.rl.outer import ProMP
+from mmaml.rl.outer import AbstractOuter, ProMP
 from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.trpo import TRPO
 
 
 _INNER_LOSSES = {"likelihood-ratio": likelihood_ratio, "log-likelihood": log_likelihood}
@@ -23,9 +24,9 @@ REFERENCE_PIECE = 5
 
 
 def make_exploration(config: PolicyConfig) -> Exploration:
-    """The environment, and how agents meet its tasks. Raises `UserError` if it needs MuJoCo, which is not there."""
+    """The environment, and how agents meet its tasks. Raises `UserError` if it cannot be made."""
     return Exploration(
-        ENVIRONMENTS[config.environment](),
+        make_environment(config.environment),
         _INNER_LOSSES[config.inner_loss],
         rollouts=config.rollouts,
         discount=config.discount,
@@ -67,6 +68,9 @@ def make_learner(
     return MMAML(prior=prior, modulator=modulator, inner=inner)
 
 
-def make_outer(config: PolicyConfig) -> ProMP:
+def make_outer(config: PolicyConfig) -> AbstractOuter:
     """The outer loop."""
-    return ProMP(config.meta_lr, epochs=config.epochs, clip=config.clip, kl_penalty=config.kl_penalty)
+    if config.objective == "trpo":
+        return TRPO(config.max_kl)
+    rate = config.meta_rate(config.iterations * config.epochs)
+    return ProMP(rate, epochs=config.epochs, clip=config.clip, kl_penalty=config.kl_penalty)

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
@@ -30,8 +30,8 @@ def evaluate(
 
 
 def _returns(
-    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: PRNGKeyArray, steps: int
-) -> Float[jax.Array, "tasks phases"]:
+    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+) -> Float[Array, "tasks phases"]:
     if isinstance(exploration.environment, AbstractJaxEnvironment):
         return _inside_jit(exploration, learner, tasks, keys, steps)
     return returns(exploration.explore(learner, tasks, keys, steps)[1])
@@ -39,6 +39,6 @@ def _returns(
 
 @eqx.filter_jit
 def _inside_jit(
-    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: PRNGKeyArray, steps: int
-) -> Float[jax.Array, "tasks phases"]:
+    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+) -> Float[Array, "tasks phases"]:
     return returns(exploration.explore(learner, tasks, keys, steps)[1])

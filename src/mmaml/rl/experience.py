@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mmaml.core.task import Samples
 from mmaml.nn.policy import Gaussian
@@ -62,7 +62,7 @@ def discounted_sums(values: Float[Array, "*rollouts steps"], discount: float) ->
     return jnp.moveaxis(sums, 0, -1)
 
 
-def baseline_features(observations: Float[Array, "*rollouts steps n"]) -> Float[Array, "*rollouts steps 2n+4"]:
+def baseline_features(observations: Float[Array, "*rollouts steps n"]) -> Float[Array, "*rollouts steps 2*n+4"]:
     """Observations within ±10, their squares, three powers of time (in hundreds of steps), and one."""
     steps = observations.shape[-2]
     seen = observations.clip(-CLIP, CLIP)
@@ -85,7 +85,7 @@ def linear_baseline(
     ridge = jnp.sqrt(RIDGE) * jnp.eye(x.shape[1])
     y = jnp.concatenate([returns.reshape(-1), jnp.zeros(len(ridge))])
 
-    def take_out(i: int, columns: Float[Array, "columns rows"]) -> Float[Array, "columns rows"]:
+    def take_out(i: Int[Array, ""], columns: Float[Array, "columns rows"]) -> Float[Array, "columns rows"]:
         direction = columns[i] / jnp.linalg.norm(columns[i])
         return columns - jnp.outer(columns @ direction, direction)
 

@@ -71,4 +71,7 @@ class PolicyExperiment(AbstractExperiment[PolicyConfig]):
         PolicyModel(self.config, learner, self.exploration).save(folder.model_path)
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
-        """Nothing yet."""
+        """Write Figures 3c or d, 5 and 6 of this run."""
+        from mmaml.rl.figures import write_figures
+
+        write_figures(folder, learner, self.exploration, self.config)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.random as jr
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from mmaml.core.inner import Loss, gradient_step
 from mmaml.core.learners import AbstractLearner
@@ -46,7 +46,7 @@ class Exploration(eqx.Module):
         return TaskModel(improved.network, inferred.modulation, inferred.embedding)
 
     def explore(
-        self, learner: AbstractLearner, tasks: PyTree, keys: PRNGKeyArray, steps: int
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
     ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
         """What was seen of each task before every of `steps` gradient steps and after the last.
 

@@ -65,12 +65,13 @@ class AbstractOuter(eqx.Module):
 class ProMP(AbstractOuter):
     """Proximal meta-policy search (Rothfuss et al. 2019): a few steps of Adam on a clipped loss.
 
+    - `learning_rate`: Adam's, or a schedule over all steps of a run.
     - `epochs`: steps, all on the same episodes.
     - `clip`: ε of the clipped ratio at the last phase.
     - `kl_penalty`: η, the weight of mean KL(π_old ‖ π) over the phases before.
     """
 
-    learning_rate: float = eqx.field(static=True, default=1e-3)
+    learning_rate: optax.ScalarOrSchedule = eqx.field(static=True, default=1e-3)
     epochs: int = eqx.field(static=True, default=5)
     clip: float = eqx.field(static=True, default=0.1)
     kl_penalty: float = eqx.field(static=True, default=5e-4)

@@ -12,7 +12,8 @@ from mmaml.runs.config import require
 class PolicyConfig(ExperimentConfig):
     """Meta-reinforcement learning. `docs/reinforcement_learning.md` lists where the defaults differ from the reference.
 
-    With the objective `promp` the learners are ProMP (`maml`), Multi-ProMP (`multi-maml`) and MMAML-ProMP (`mmaml`).
+    With the objective `promp` the learners are ProMP (`maml`), Multi-ProMP (`multi-maml`) and MMAML-ProMP (`mmaml`);
+    with `trpo` they are those of the workshop paper.
     """
 
     ITERATIONS: ClassVar[dict[str, dict[Budget, int]]] = {
@@ -21,6 +22,7 @@ class PolicyConfig(ExperimentConfig):
         "ant": {"smoke": 2, "demo": 3, "cpu": 60, "paper": 1001},
         "navigation": {"smoke": 2, "demo": 40, "cpu": 500, "paper": 500},
         "cheetah": {"smoke": 2, "demo": 5, "cpu": 100, "paper": 500},
+        "own": {"smoke": 2, "demo": 20, "cpu": 200, "paper": 500},
     }
     """Meta-iterations of each kind of environment and budget."""
     EVALUATION_TASKS: ClassVar[dict[str, int]] = {
@@ -29,11 +31,12 @@ class PolicyConfig(ExperimentConfig):
         "ant": 80,
         "navigation": 1_000,
         "cheetah": 80,
+        "own": 80,
     }
     """Tasks in the final evaluation; `smoke` takes 12."""
 
     environment: str = field(kw_only=False)
-    """Where policies act: an environment and its number of modes."""
+    """Where policies act: an environment of ours, or module:function or file.py:function that makes your own."""
     learner: Literal["mmaml", "maml", "multi-maml"] = "mmaml"
     """What meta-learns: a modulated prior, one prior for all tasks, or one for each mode."""
     modulation: Literal["scale", "film", "sigmoid", "softmax"] = "scale"
@@ -56,12 +59,16 @@ class PolicyConfig(ExperimentConfig):
     inner_clip_norm: float | None = None
     """Longest inner gradient; longer ones are scaled down."""
 
+    objective: Literal["promp", "trpo"] = "promp"
+    """The outer loop: ProMP's few steps of Adam, or MAML's one step within a trust region."""
     epochs: int = 5
-    """Outer steps on the same episodes."""
+    """Outer steps of ProMP on the same episodes."""
     clip: float = 0.1
-    """ε, how far a ratio of likelihoods may move from 1 before it stops counting."""
+    """ε of ProMP, how far a ratio of likelihoods may move from 1 before it stops counting."""
     kl_penalty: float = 5e-4
-    """η, the price of moving away from the policies that acted before the last gradient step."""
+    """η of ProMP, the price of moving away from the policies that acted before the last gradient step."""
+    max_kl: float = 0.01
+    """How far TRPO may move the policies that act last; `meta_lr` has no say there."""
 
     hidden: tuple[int, ...] = (64, 64)
     """Units of the policy's hidden layers."""
@@ -75,7 +82,9 @@ class PolicyConfig(ExperimentConfig):
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
         super().check()
-        require(self.environment in ENVIRONMENTS, "environment", self.environment, f"one of {', '.join(ENVIRONMENTS)}")
+        name = self.environment
+        ours = f"one of {', '.join(ENVIRONMENTS)}, or module:function or file.py:function that makes your own"
+        require(name in ENVIRONMENTS or ":" in name, "environment", name, ours)
         require(self.tasks_per_step > 1, "tasks_per_step", self.tasks_per_step, "at least 2")
         for option in ("rollouts", "epochs", "encoder_hidden"):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")
@@ -83,13 +92,14 @@ class PolicyConfig(ExperimentConfig):
             require(0 <= (value := getattr(self, option)) <= 1, option, value, "between 0 and 1")
         require(0 < self.clip < 1, "clip", self.clip, "between 0 and 1")
         require(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, "0 or more")
+        require(self.max_kl > 0, "max_kl", self.max_kl, "greater than 0")
         sizes = self.hidden
         require(bool(sizes) and min(sizes) > 0, "hidden", sizes, "one or more sizes of at least 1")
 
     @property
     def kind(self) -> str:
-        """The environment without its modes."""
-        return self.environment.split("-")[0]
+        """The environment without its modes; "own" for one of the user's."""
+        return self.environment.split("-")[0] if self.environment in ENVIRONMENTS else "own"
 
     @property
     def budget_iterations(self) -> int:
@@ -104,17 +114,21 @@ class PolicyConfig(ExperimentConfig):
     @property
     def description(self) -> str:
         """What the tasks are, in a few words."""
-        return f"meta-reinforcement learning: {self.environment}"
+        return f"meta-reinforcement learning: {self.environment or 'your own environment'}"
 
 
+_TRPO = {"objective": "trpo", "inner_loss": "log-likelihood", "inner_steps": 1, "inner_lr": 0.1}
 _STEPS = {
     # Published: a meta_lr of 5e-5, with which 401 meta-iterations do not get far.
-    "point": {"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 5e-4},
+    "point": {"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 1e-3},
     "reacher": {"inner_steps": 2, "inner_lr": 0.1, "meta_lr": 1e-3},
     "ant": {"inner_steps": 3, "inner_lr": 0.1, "meta_lr": 1e-3},
+    # The workshop's, of which no number is known: what MAML's own experiments and ProMP's TRPO baseline have.
+    "navigation": _TRPO,
+    "cheetah": _TRPO,
 }
 
 PRESETS: dict[str, PolicyConfig] = {
     name: PolicyConfig(name, preset=name, **_STEPS.get(name.split("-")[0], {})) for name in ENVIRONMENTS
-}
-"""An environment each: the paper's (Table 3, and with one mode), and the workshop paper's."""
+} | {"policy": PolicyConfig("", preset="policy")}
+"""An environment each: the paper's (Table 3, and with one mode), and the workshop paper's; `policy` for your own."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.network import TaskModel
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
@@ -22,7 +22,7 @@ def rollout(
     environment: AbstractJaxEnvironment | AbstractBatchEnvironment,
     models: TaskModel,
     tasks: PyTree,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " tasks"],
     rollouts: int,
 ) -> Trajectories:
     """`rollouts` episodes of each task with its own model: everything has a leading axis of tasks, `keys` too.
@@ -58,7 +58,7 @@ def _noise(environment: AbstractBatchEnvironment | AbstractJaxEnvironment, key: 
 
 
 def _step_by_step(
-    environment: AbstractBatchEnvironment, models: TaskModel, tasks: PyTree, keys: PRNGKeyArray, rollouts: int
+    environment: AbstractBatchEnvironment, models: TaskModel, tasks: PyTree, keys: Key[Array, " tasks"], rollouts: int
 ) -> Trajectories:
     start_key, noise = _draw(environment, keys, rollouts)
     each = jax.tree.map(lambda leaf: np.asarray(leaf).repeat(rollouts, 0), tasks)
@@ -67,7 +67,7 @@ def _step_by_step(
     path = []
     for step in range(environment.horizon):
         observations = environment.observe(state).reshape(*shape, -1)
-        behaviour, actions, controls = _act(environment, models, observations, noise, np.int32(step))
+        behaviour, actions, controls = _act(environment, models, observations, noise, np.array(step))
         state, rewards = environment.step(state, np.asarray(controls).reshape(-1, environment.action_size), each)
         path.append((observations, actions, rewards.reshape(shape), behaviour))
     return Trajectories(*jax.tree.map(lambda *steps: jnp.asarray(np.stack(steps, 2)), *path))
@@ -75,7 +75,7 @@ def _step_by_step(
 
 @eqx.filter_jit
 def _draw(
-    environment: AbstractBatchEnvironment, keys: PRNGKeyArray, rollouts: int
+    environment: AbstractBatchEnvironment, keys: Key[Array, " tasks"], rollouts: int
 ) -> tuple[PRNGKeyArray, Float[Array, "tasks steps rollouts action"]]:
     start_key, noise_keys = keys[0], jax.vmap(lambda key: jr.fold_in(key, 1))(keys)
     return jr.fold_in(start_key, 0), jax.vmap(lambda key: _noise(environment, key, rollouts))(noise_keys)
@@ -85,9 +85,9 @@ def _draw(
 def _act(
     environment: AbstractBatchEnvironment,
     models: TaskModel,
-    observations: Float[np.ndarray, "tasks rollouts observation"],
+    observations: Float[np.ndarray | Array, "tasks rollouts observation"],
     noise: Float[Array, "tasks steps rollouts action"],
-    step: np.int32,
+    step: Int[np.ndarray | Array, ""],
 ) -> tuple[PyTree, Array, Array]:
     behaviour = jax.vmap(lambda model, o: model(o))(models, observations)
     actions = behaviour.mean + jnp.exp(behaviour.log_std) * noise[:, step]

@@ -9,8 +9,8 @@ from mmaml.rl.presets import PRESETS
 _SETTINGS = ("point-2", "point-4", "point-6", "reacher-2", "reacher-4", "reacher-6", "ant-2", "ant-4")
 
 
-def _by_setting(*numbers: float) -> dict[str, float]:
-    return dict(zip(_SETTINGS, numbers, strict=True))
+def _by_setting(*numbers: float | int) -> dict[str, float]:
+    return {setting: float(number) for setting, number in zip(_SETTINGS, numbers, strict=True)}
 
 
 TABLE3 = TableSpec(
@@ -26,5 +26,7 @@ TABLE3 = TableSpec(
     },
     workshop={},
     experiment=PolicyExperiment,
+    baseline="promp",
+    stages=(("post-adaptation", -1),),
     digits=1,
 )

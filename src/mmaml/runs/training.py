@@ -6,36 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Array
 from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import MetaState
+from mmaml.core.meta import AbstractTrainer
 from mmaml.runs.checkpoint import Checkpoints
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
 from mmaml.runs.progress import progress
-
-
-class Trainer(Protocol):
-    """What does meta-iterations: `mmaml.core.meta.MetaTrainer`, or another domain's."""
-
-    def initial_state(self) -> MetaState:
-        """The state before the first meta-iteration."""
-        ...
-
-    def learner_at(self, state: MetaState) -> AbstractLearner:
-        """The learner with the parameters of `state`."""
-        ...
-
-    def run(self, state: MetaState, iterations: int, at_most: int) -> tuple[MetaState, dict[str, Array]]:
-        """Do `iterations` ≤ `at_most` of them; return the new state, and numbers of each: a `loss` and others."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +31,7 @@ class Schedule:
 
 def train(
     folder: RunFolder,
-    trainer: Trainer,
+    trainer: AbstractTrainer,
     schedule: Schedule,
     validate: Callable[[AbstractLearner], dict[str, float]],
     *,
@@ -114,7 +96,7 @@ def train(
     return trainer.learner_at(state)
 
 
-def restore_learner(folder: RunFolder, trainer: Trainer, *, best: bool) -> tuple[int, AbstractLearner]:
+def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
     """Step and learner of the checkpoint that did best in validation or of the newest.
 
     Raises `UserError` if there is none or it is damaged.

@@ -31,9 +31,7 @@ def make_inner(config: SupervisedConfig, network: AbstractNetwork) -> InnerLoop:
 
 def make_optimiser(config: SupervisedConfig, learner: AbstractLearner) -> optax.GradientTransformation:
     """Adam with its own gradient-norm bound for the modulator and for all the rest."""
-    rate = config.meta_lr
-    if config.meta_schedule == "cosine":
-        rate = optax.cosine_decay_schedule(config.meta_lr, config.iterations)
+    rate = config.meta_rate(config.iterations)
 
     def adam() -> optax.GradientTransformation:
         clip = optax.identity() if config.meta_clip_norm is None else optax.clip_by_global_norm(config.meta_clip_norm)

@@ -30,8 +30,6 @@ class SupervisedConfig(ExperimentConfig):
     engine: Literal["auto", "dual", "materialised"] = "auto"
     """How the inner loop is computed; the results agree."""
 
-    meta_schedule: Literal["cosine", "constant"] = "cosine"
-    """How the outer learning rate goes on: falls to zero along a half cosine, or stays (the paper)."""
     meta_clip_norm: float | None = None
     """Longest outer gradient, for network and modulator apart."""
 

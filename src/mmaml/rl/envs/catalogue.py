@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
-from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.factory import find_factory
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
@@ -22,3 +23,16 @@ ENVIRONMENTS: dict[str, Callable[..., AbstractJaxEnvironment | AbstractMujocoEnv
     "cheetah-speed": CheetahSpeed,
 }
 """What makes each; those on the MuJoCo engine take the number of `threads`."""
+
+
+def make_environment(name: str) -> AbstractJaxEnvironment | AbstractBatchEnvironment:
+    """The environment of a name of ours, or of the user's own, `module:function` or `file.py:function`.
+
+    Raises `UserError` if there is none, it lacks something, or MuJoCo or gymnasium is needed and not there.
+    """
+    if name in ENVIRONMENTS:
+        return ENVIRONMENTS[name]()
+    # Only here is gymnasium needed.
+    from mmaml.rl.envs.own import OwnEnvironment
+
+    return OwnEnvironment(find_factory(name))

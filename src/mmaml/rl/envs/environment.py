@@ -1,8 +1,8 @@
 """What an environment is: one kind steps inside jit, the other a whole batch at a time, as on the MuJoCo engine.
 
 Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`.
-Actions are in the environment's own units and clipped to ±`action_bound` before anything sees them; `scale` maps to
-them what a policy says. No episode ends before the horizon.
+Actions are in the environment's own units and clipped to its bounds before anything sees them; `scale` maps to them
+what a policy says. Every episode has as many steps as the horizon.
 """
 
 import abc
@@ -31,17 +31,38 @@ State = Float[np.ndarray, "episodes state"]
 class AbstractEnvironment(eqx.Module):
     """Sizes, horizon and tasks."""
 
-    observation_size: AbstractClassVar[int]
-    action_size: AbstractClassVar[int]
+    observation_size: eqx.AbstractVar[int]
+    action_size: eqx.AbstractVar[int]
+    horizon: eqx.AbstractVar[int]
+    """Steps in every episode."""
+
+    @property
+    @abc.abstractmethod
+    def modes(self) -> tuple[str, ...]:
+        """Names of the kinds of task, in the order of a task's `mode`."""
+
+    @abc.abstractmethod
+    def sample_tasks(self, key: PRNGKeyArray, n: int) -> Any:
+        """Draw a batch of `n` tasks that depends on `key` alone: a pytree of arrays, one of them named `mode`."""
+
+    @abc.abstractmethod
+    def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+
+
+class AbstractGoalEnvironment(AbstractEnvironment):
+    """Tasks are goals, and the class fixes the sizes."""
+
+    observation_size: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
+    action_size: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     action_bound: AbstractClassVar[float]
     """Each coordinate of an action is within ± this."""
-    horizon: AbstractClassVar[int]
-    """Steps in every episode."""
+    horizon: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     goals: eqx.AbstractVar[GoalClusters]
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Names of the kinds of task, in the order of `GoalTask.mode`."""
+        """Names of the clusters of goals, in the order of `GoalTask.mode`."""
         return self.goals.names
 
     @abc.abstractmethod
@@ -53,7 +74,7 @@ class AbstractEnvironment(eqx.Module):
         return action * (self.action_bound / POLICY_RANGE)
 
 
-class AbstractJaxEnvironment(AbstractEnvironment):
+class AbstractJaxEnvironment(AbstractGoalEnvironment):
     """Steps inside jit. Functions are of one episode, to be vmapped over episodes and tasks.
 
     There is no array in it: pass it to jitted functions or close over it.
@@ -94,7 +115,7 @@ class AbstractBatchEnvironment(AbstractEnvironment):
     """Steps the episodes of all tasks at once, outside jit. Every array has a leading axis of episodes."""
 
     @abc.abstractmethod
-    def reset(self, key: PRNGKeyArray, task: GoalTask) -> Any:
+    def reset(self, key: PRNGKeyArray, task: Any) -> Any:
         """Random first states, one for each of the tasks."""
 
     @abc.abstractmethod
@@ -102,14 +123,14 @@ class AbstractBatchEnvironment(AbstractEnvironment):
         """What the policy sees."""
 
     @abc.abstractmethod
-    def step(self, state: Any, action: Batch, task: GoalTask) -> tuple[Any, Float[np.ndarray, " episodes"]]:
+    def step(self, state: Any, action: Batch, task: Any) -> tuple[Any, Float[np.ndarray, " episodes"]]:
         """Next states and rewards of a batch of episodes, each with its own task.
 
         Raises `RunFailed` if actions are not finite or the simulation breaks down.
         """
 
 
-class AbstractMujocoEnvironment(AbstractBatchEnvironment):
+class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironment):
     """Steps on the MuJoCo engine on the CPU, through `physics`.
 
     States are rows `(time, qpos, qvel)` in double precision; observations and rewards are single. They are taken from

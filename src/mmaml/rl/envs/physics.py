@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.runs.errors import RunFailed, UserError
 
 
@@ -57,12 +58,7 @@ class Physics:
 
         Raises `RunFailed` if a control is not finite or the engine gave up on a state and began it anew.
         """
-        if not np.isfinite(controls).all():
-            broken = (~np.isfinite(controls).all(axis=1)).sum()
-            raise RunFailed(
-                f"the policy's actions are not finite in {broken} of {len(controls)} episodes: training has diverged; "
-                "try smaller learning rates."
-            )
+        require_finite_actions(controls)
         path, _ = self._pool.rollout(
             self.model, self._workspaces, states, np.asarray(controls, np.float64)[:, None], nstep=self.substeps
         )

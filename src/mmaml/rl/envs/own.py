@@ -1,0 +1,173 @@
+"""Environments of your own: any `gymnasium.Env` of vectors whose task can be set."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from mmaml.rl.envs.contract import (
+    Workers,
+    attribute,
+    horizon_of,
+    require_shape,
+    require_spaces_and_methods,
+    stack_tasks,
+)
+from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Batch
+from mmaml.rl.envs.finite import require_finite_actions
+from mmaml.runs.errors import RunFailed, UserError
+
+
+class OwnTask(eqx.Module):
+    """What `set_task` is given, and `mode`, the kind of task. A batch has one more leading axis on every array."""
+
+    task: PyTree
+    mode: Int[Array, "*batch"]
+
+
+class OwnState(NamedTuple):
+    """What was seen last in each episode, and which have ended."""
+
+    observations: Float[np.ndarray, "episodes observation"]
+    over: Bool[np.ndarray, " episodes"]
+
+
+class OwnEnvironment(AbstractBatchEnvironment):
+    """A user's `gymnasium.Env`: one for each episode of a batch, stepped one after the other.
+
+    `make()` makes a new one every time it is called: as many as there are tasks in a meta-iteration (40 in an
+    evaluation) times rollouts live side by side. Observations and actions are each a `Box` with one axis, actions with
+    finite bounds. Further, it has
+
+    - `sample_tasks(n)`: a sequence of `n` tasks, drawn with `self.np_random`, which `reset(seed=…)` seeds. A task is a
+      number, an array, or a tuple, list or dictionary of such, and all tasks are alike in structure and shape.
+    - `set_task(task)`: called before the `reset` of every episode, with numbers as NumPy scalars. `reset` must work
+      before it was called, too.
+    - if tasks come in kinds: `modes`, the names of the kinds, and `mode_of(task)`, the number of the task's. Results
+      are told apart by them, and Multi-MAML has a prior for each; without, all tasks are of the kind "task".
+    - `horizon`: steps of an episode, if `gymnasium.make` did not get a time limit.
+
+    A policy's −10 … 10 become what lies between the bounds of an action. An episode that is terminated or truncated
+    before the horizon stays where it is: its last observation is repeated, with rewards of 0. So where rewards are
+    negative it pays to end early.
+
+    States live in the user's environments: only the latest can be stepped.
+    """
+
+    observation_size: int = eqx.field(static=True)
+    action_size: int = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    low: tuple[float, ...] = eqx.field(static=True)
+    """Least value of each coordinate of an action."""
+    high: tuple[float, ...] = eqx.field(static=True)
+    """Greatest value of each."""
+    _modes: tuple[str, ...] = eqx.field(static=True)
+    _workers: Workers = eqx.field(static=True)
+
+    def __init__(self, make: Callable[[], Any], horizon: int | None = None):
+        """Episodes of `horizon` steps; by default of the environment's own `horizon`, or its time limit.
+
+        Raises `UserError` if the environment lacks something or cannot be repeated with the same seed.
+        """
+        self._workers = Workers(make)
+        env = self._workers.first(1)[0]
+        require_spaces_and_methods(env)
+        (self.observation_size,), (self.action_size,) = env.observation_space.shape, env.action_space.shape
+        self.low, self.high = (tuple(bound.tolist()) for bound in (env.action_space.low, env.action_space.high))
+        self.horizon = horizon_of(env) if horizon is None else horizon
+        if self.horizon < 1:
+            raise UserError(f"{self._workers.name} has episodes of {self.horizon} steps; at least 1 is needed.")
+        self._modes = tuple(attribute(env, "modes", ("task",)))
+        self._require_repeatable()
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Names of the kinds of task, in the order of `OwnTask.mode`."""
+        return self._modes
+
+    def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+        low, high = jnp.array(self.low), jnp.array(self.high)
+        return low + (action + POLICY_RANGE) * (high - low) / (2 * POLICY_RANGE)
+
+    def sample_tasks(self, key: PRNGKeyArray, n: int) -> OwnTask:
+        """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
+        env = self._workers.first(1)[0]
+        env.reset(seed=_seeds(key, 1)[0])
+        tasks = list(attribute(env, "sample_tasks")(n))
+        if len(tasks) != n:
+            raise UserError(f"{self._workers.name}: sample_tasks({n}) gave {len(tasks)} tasks.")
+        mode_of = attribute(env, "mode_of", lambda task: 0)
+        modes = [int(mode_of(task)) for task in tasks]
+        if not set(modes) <= set(range(len(self.modes))):
+            raise UserError(
+                f"{self._workers.name}: mode_of gave {sorted(set(modes))}; it must be from 0 to {len(self.modes) - 1}."
+            )
+        return OwnTask(stack_tasks(env, tasks), jnp.array(modes))
+
+    def reset(self, key: PRNGKeyArray, task: OwnTask) -> OwnState:
+        """Set the task of each episode and begin it, with seeds drawn from `key`."""
+        count = len(task.mode)
+        state = OwnState(np.zeros((count, self.observation_size), np.float32), np.zeros(count, bool))
+        for i, (env, seed) in enumerate(zip(self._workers.first(count), _seeds(key, count), strict=True)):
+            attribute(env, "set_task")(jax.tree.map(lambda leaf, i=i: leaf[i], task.task))
+            seen, _ = env.reset(seed=seed)
+            require_shape(env, seen, state.observations.shape[1:])
+            state.observations[i] = seen
+        return self._now(state, np.zeros(count, np.float32))
+
+    def observe(self, state: OwnState) -> Float[np.ndarray, "episodes observation"]:
+        """What the environments returned last."""
+        return state.observations
+
+    def step(self, state: OwnState, action: Batch, task: OwnTask) -> tuple[OwnState, Float[np.ndarray, " episodes"]]:
+        """One step of every episode that is not over; their tasks are still those of `reset`.
+
+        Raises `RunFailed` if actions, observations or rewards are not finite, and `ValueError` for a state that is
+        not the latest.
+        """
+        del task
+        if state is not self._workers.latest:
+            raise ValueError("only the latest state of your own environments can be stepped")
+        require_finite_actions(np.asarray(action))
+        observations, over = state.observations.copy(), state.over.copy()
+        rewards = np.zeros(len(over), np.float32)
+        envs = self._workers.first(len(over))
+        space = envs[0].action_space
+        within = np.asarray(action).clip(space.low, space.high).astype(space.dtype)
+        shape = observations.shape[1:]
+        for i in np.flatnonzero(~state.over):
+            seen, rewards[i], terminated, truncated, _ = envs[i].step(within[i])
+            require_shape(envs[i], seen, shape)
+            observations[i], over[i] = seen, terminated or truncated
+        return self._now(OwnState(observations, over), rewards), rewards
+
+    def _now(self, state: OwnState, rewards: Float[np.ndarray, " episodes"]) -> OwnState:
+        finite = np.isfinite(state.observations).all(axis=1) & np.isfinite(rewards)
+        if not finite.all():
+            raise RunFailed(
+                f"{self._workers.name} gave observations or rewards that are not finite in {(~finite).sum()} of "
+                f"{len(finite)} episodes."
+            )
+        self._workers.latest = state
+        return state
+
+    def _require_repeatable(self) -> None:
+        """Without it no run could be repeated, or resumed as if it had not stopped."""
+        tasks = [self.sample_tasks(jr.key(0), 2) for _ in range(2)]
+        starts = [self.reset(jr.key(1), tasks[0]).observations for _ in range(2)]
+        for method, (first, second) in (("sample_tasks", tasks), ("reset", starts)):
+            if not jax.tree.all(jax.tree.map(np.array_equal, first, second)):
+                raise UserError(
+                    f"{self._workers.name}: after the same reset(seed=…), {method} does not give the same again. Draw "
+                    "with self.np_random only, and begin reset with super().reset(seed=seed)."
+                )
+
+
+def _seeds(key: PRNGKeyArray, count: int) -> list[int]:
+    return np.asarray(jr.randint(key, (count,), 0, 2**31 - 1)).tolist()

@@ -1,0 +1,58 @@
+"""A few tasks to look at, and what an agent did in them."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Key, PyTree
+
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.task import Samples
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.experience import Trajectories
+from mmaml.rl.explore import Exploration
+
+
+class Examples(NamedTuple):
+    """Tasks, with `episodes` (axes: tasks, rollouts, steps) of each phase, and what the phases are called."""
+
+    tasks: GoalTask
+    episodes: tuple[Trajectories, ...]
+    phases: tuple[str, ...]
+
+
+def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: GoalTask, seed: int) -> Examples:
+    """What the agent does in `tasks` before and after each of its gradient steps."""
+    steps = learner.inner.steps
+    keys = jr.split(jr.fold_in(jr.key(seed), 1), len(tasks.mode))
+    _, episodes = explore(learner, exploration, tasks, keys, steps)
+    return Examples(tasks, episodes, phase_names(learner, steps))
+
+
+def phase_names(learner: AbstractLearner, steps: int) -> tuple[str, ...]:
+    """What was done to the policy before each phase."""
+    how = "modulated, " if isinstance(learner, MMAML) else "after "
+    after = (f"{how}{step} gradient step" + "s" * (step != 1) for step in range(1, steps + 1))
+    return "before any gradient step", *after
+
+
+def task_of_each_mode(environment: AbstractGoalEnvironment, seed: int) -> GoalTask:
+    """One task of every mode, ordered by mode."""
+    count = 20 * len(environment.modes)
+    drawn = environment.sample_tasks(jr.key(seed), count)
+    modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
+    assert len(modes) == len(environment.modes)
+    return jax.tree.map(lambda leaf: leaf[first], drawn)
+
+
+def explore(
+    learner: AbstractLearner, exploration: Exploration, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
+    """`exploration.explore`, jitted if it can be."""
+    whole = exploration.explore
+    if isinstance(exploration.environment, AbstractJaxEnvironment):
+        whole = eqx.filter_jit(whole)
+    return whole(learner, tasks, keys, steps)

@@ -1,0 +1,188 @@
+"""The paper's figures of reinforcement learning: embeddings (Figure 3c, d), paths (Figure 5) and frames (Figure 6)."""
+
+import io
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import matplotlib
+import numpy as np
+from jaxtyping import Array, Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.task import Samples
+from mmaml.experiments.embedding import write_embedding
+from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour, to_svg
+from mmaml.rl.camera import Camera
+from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
+from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.reacher import REACH, Reacher
+from mmaml.rl.examples import Examples, examples_of, explore, task_of_each_mode
+from mmaml.rl.explore import Exploration
+from mmaml.rl.paths import paths
+from mmaml.rl.presets import PolicyConfig
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import write_atomically
+from mmaml.runs.folder import RunFolder
+
+
+FIGURE_SEED = 4
+"""Figures show the same tasks, whatever learner they are about; with this one none is far off its mode's centre."""
+
+EMBEDDED_TASKS = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
+"""Tasks on the map of embeddings; `smoke` takes 40."""
+TASKS_AT_ONCE = 40
+SHOWN = 5
+"""Rollouts of a task that are drawn, at most."""
+
+
+@matplotlib.rc_context(STYLE)
+def trajectories(environment: AbstractGoalEnvironment, examples: Examples) -> Figure:
+    """Figure 5: paths of a few rollouts of each task, in a panel for each phase, over contours of the goals' density.
+
+    A cheetah's x is drawn over time, and goals are lines.
+    """
+    count = len(examples.phases)
+    figure = Figure()
+    panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
+    modes, goals = np.asarray(examples.tasks.mode), np.asarray(examples.tasks.goal)
+    for panel, episodes, phase in zip(panels, examples.episodes, examples.phases, strict=True):
+        draw_goals(panel, environment)
+        panel.set_title(phase)
+        few = jax.tree.map(lambda leaf: leaf[:, :SHOWN], episodes)
+        for mode, rollouts in zip(modes, paths(environment, few), strict=True):
+            panel.plot(*rollouts.transpose(2, 1, 0), color=colour(mode), linewidth=1.2, alpha=0.8)
+        for mode, goal in zip(modes, goals, strict=True):
+            mark_goal(panel, environment, goal, colour(mode))
+    shape = panels[0].get_data_ratio() if panels[0].get_aspect() == 1 else 0.8
+    figure.set_size_inches(3.0 * count + 0.3, 2.8 * shape + 0.9)
+    handles = [panels[0].plot([], [], color=colour(mode))[0] for mode in modes]
+    what = "speed" if isinstance(environment, CheetahSpeed) else "goal"
+    figure.legend(handles, [f"{what} near {environment.modes[m]}" for m in modes], loc="outside upper left", ncols=6)
+    return figure
+
+
+def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
+    """Limits, labels and the density of the goals: contours, or bands of one standard deviation for a cheetah."""
+    panel.grid(False)
+    centres, std = np.array(environment.goals.centres), environment.goals.std
+    # What the goals take, and the start; a bad policy may leave the panel.
+    low, high = np.minimum(centres.min(0) - 3 * std, 0), np.maximum(centres.max(0) + 3 * std, 0)
+    if isinstance(environment, AbstractCheetah):
+        seconds = np.array([0, environment.horizon * environment.physics.seconds])
+        grows = seconds if isinstance(environment, CheetahSpeed) else np.ones(2)
+        for (centre,) in centres:
+            panel.fill_between(seconds, (centre - std) * grows, (centre + std) * grows, color=GRID, linewidth=0)
+        panel.set(xlim=seconds, ylim=(low[0] * grows[1], high[0] * grows[1]), xlabel="time (s)", ylabel="x (m)")
+        return
+    if isinstance(environment, Reacher):
+        low, high = np.full(2, -1.1 * REACH), np.full(2, 1.1 * REACH)
+    x, y = np.meshgrid(*np.linspace(low, high, 121).T)
+    density = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * std**2)) for a, b in centres)
+    if isinstance(environment, Reacher):
+        density = np.where(np.hypot(x, y) < REACH, density, np.nan)
+        angle = np.linspace(0, 2 * np.pi, 121)
+        panel.plot(REACH * np.cos(angle), REACH * np.sin(angle), color=MUTED, linewidth=0.5)
+    panel.contour(
+        x, y, density, levels=np.exp(-0.5 * np.array([2.5, 2, 1.5, 1, 0.5]) ** 2), colors=GRID, linewidths=0.8
+    )
+    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    panel.set_aspect("equal")
+
+
+def mark_goal(panel: Axes, environment: AbstractGoalEnvironment, goal: Float[np.ndarray, " size"], colour: str) -> None:
+    """A star where the goal is; a dashed line for a cheetah's place or speed."""
+    if isinstance(environment, AbstractCheetah):
+        seconds = np.array([0, environment.horizon * environment.physics.seconds])
+        line = goal[0] * (seconds if isinstance(environment, CheetahSpeed) else np.ones(2))
+        panel.plot(seconds, line, color=colour, linewidth=1.4, linestyle=(0, (4, 3)))
+    else:
+        panel.plot(*goal[:2], "*", color=colour, markersize=13, markeredgecolor=INK, markeredgewidth=0.8)
+
+
+def task_name(environment: AbstractEnvironment, mode: Int[Array, ""], goal: Float[Array, " size"]) -> str:
+    """What a task asks for, in few words."""
+    if isinstance(environment, CheetahSpeed):
+        return f"speed {float(goal[0]):.2f} m/s"
+    return f"goal near {environment.modes[int(mode)]}"
+
+
+@matplotlib.rc_context(STYLE)
+def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure:
+    """Figure 6: beginning, middle and end of an episode of each task, in the first phase and in the last.
+
+    Raises `UserError` if there is no OpenGL to draw with.
+    """
+    last = environment.horizon - 1
+    tasks = examples.tasks
+    names = [task_name(environment, *task).replace(" (", "\n(") for task in zip(tasks.mode, tasks.goal, strict=True)]
+    with Camera(environment) as camera:
+        aspect = camera.height / camera.width
+        figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))
+        halves = np.asarray(figure.subfigures(1, 2, wspace=0.03))
+        for half, phase in zip(halves, (0, -1), strict=True):
+            half.suptitle(examples.phases[phase], fontsize=10, fontweight="bold")
+            panels = half.subplots(len(names), 3, squeeze=False)
+            for row, name in enumerate(names):
+                episode = jax.tree.map(lambda leaf, row=row: leaf[row, 0], examples.episodes[phase])
+                goal = np.asarray(tasks.goal[row])
+                for panel, image in zip(panels[row], camera.film(episode, goal, (0, last // 2, last)), strict=True):
+                    panel.imshow(image)
+                    panel.set(xticks=[], yticks=[])
+                    panel.spines[:].set_visible(False)
+                if phase == 0:
+                    panels[row, 0].set_ylabel(name)
+            for panel, when in zip(panels[-1], ("beginning", "middle", "end"), strict=True):
+                panel.set_xlabel(when, color=MUTED)
+    return figure
+
+
+def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Exploration, config: PolicyConfig) -> None:
+    """Draw a run's `figures/trajectories.svg`, `frames.png` of bodies, and MMAML's map of task embeddings.
+
+    There is no `frames.png` without OpenGL to draw with, and only the map for an environment of the user's own. Raises
+    `UserError` if the disk does not take them.
+    """
+    environment = exploration.environment
+    if isinstance(environment, AbstractGoalEnvironment):
+        examples = examples_of(learner, exploration, task_of_each_mode(environment, FIGURE_SEED), FIGURE_SEED)
+        write_atomically(folder.figures_path / "trajectories.svg", to_svg(trajectories(environment, examples)))
+        if isinstance(environment, AbstractMujocoEnvironment) and (png := _frames_if_possible(environment, examples)):
+            write_atomically(folder.figures_path / "frames.png", png)
+    if isinstance(learner, MMAML):
+        count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
+        points, modes = embeddings(learner, exploration, count)
+        write_embedding(folder, points, modes, environment.modes)
+
+
+def embeddings(
+    learner: MMAML, exploration: Exploration, count: int
+) -> tuple[Float[np.ndarray, "tasks embedding"], Int[np.ndarray, " tasks"]]:
+    """What the modulator makes of `count` fresh tasks from their first, unmodulated episodes, and their modes."""
+    tasks = exploration.environment.sample_tasks(jr.key(FIGURE_SEED), count)
+    keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), count)
+    found = []
+    for first in range(0, count, TASKS_AT_ONCE):
+        some = slice(first, first + TASKS_AT_ONCE)
+        chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
+        (seen,), _ = explore(learner, exploration, chunk, keys[some], 0)
+        found.append(np.asarray(_embed(learner, seen, chunk.mode)))
+    return np.concatenate(found), np.asarray(tasks.mode)
+
+
+@eqx.filter_jit
+def _embed(learner: MMAML, seen: Samples, modes: Int[Array, " tasks"]) -> Float[Array, "tasks embedding"] | None:
+    return jax.vmap(learner.condition)(seen, modes).embedding
+
+
+def _frames_if_possible(environment: AbstractMujocoEnvironment, examples: Examples) -> bytes | None:
+    try:
+        figure = frames(environment, examples)
+    except UserError:
+        return None
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,151 @@
+"""A video of a policy that learns a task: one episode of each phase, one after the other."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.random as jr
+import matplotlib
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from mmaml.report.drawing import INK, PAPER, STYLE, colour
+from mmaml.rl.camera import Camera
+from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.examples import examples_of
+from mmaml.rl.experience import Trajectories
+from mmaml.rl.figures import draw_goals, mark_goal, task_name
+from mmaml.rl.model import PolicyModel
+from mmaml.rl.paths import paths
+from mmaml.runs.errors import UserError
+from mmaml.runs.files import write_atomically
+
+
+FRAMES_PER_SECOND = 20
+FRAMES = 100
+"""Pictures of an episode, at most: of a longer one some steps are left out."""
+PAUSE = 15
+"""How many frames the end of an episode stays."""
+DPI = 100
+LINE_HEIGHT = 24
+"""Of the caption, in pixels."""
+
+Frame = UInt8[np.ndarray, "height width 3"]
+Film = Callable[[Trajectories, Sequence[int]], Iterator[Frame]]
+"""Pictures of an episode before each of some steps."""
+
+
+def write_video(model: PolicyModel, path: Path, mode: str | None = None, seed: int = 0) -> None:
+    """Film a task, the first of `mode` (default: of all) among those drawn with `seed`.
+
+    The suffix of `path` is .gif or .mp4. Raises `UserError` for another one or an unknown mode, if something is
+    missing that is needed to draw or encode, the environment is the user's own, or the file cannot be written.
+    """
+    if path.suffix not in _ENCODERS:
+        raise UserError(f"{path} has the suffix {path.suffix!r}; videos are {' or '.join(_ENCODERS)}.")
+    write_atomically(path, _ENCODERS[path.suffix](video(model, pick_task(model, mode, seed), seed)))
+
+
+def pick_task(model: PolicyModel, mode: str | None, seed: int) -> Any:
+    """A batch of one task, of a mode if it is named. Raises `UserError` if there is no such mode."""
+    if mode is not None and mode not in model.modes:
+        raise UserError(f"{model.config.environment} has no mode {mode!r}; there are: {'; '.join(model.modes)}.")
+    tasks = model.exploration.environment.sample_tasks(jr.key(seed), 20 * len(model.modes))
+    first = 0 if mode is None else int(np.argmax(np.asarray(tasks.mode) == model.modes.index(mode)))
+    return jax.tree.map(lambda leaf: leaf[first : first + 1], tasks)
+
+
+def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:
+    """All frames of a video of `task`, a batch of one: the phase and the return so far stand over the pictures."""
+    environment = model.exploration.environment
+    with _film(model, task) as film:
+        examples = examples_of(model.learner, model.exploration, task, seed)
+        last = environment.horizon - 1
+        steps = [*range(0, last, -(-environment.horizon // FRAMES)), last]
+        name = task_name(environment, task.mode[0], task.goal[0])
+        for phase, episodes in zip(examples.phases, examples.episodes, strict=True):
+            episode = jax.tree.map(lambda leaf: leaf[0, 0], episodes)
+            so_far = np.asarray(episode.rewards).cumsum()
+            for step, picture in zip(steps, film(episode, steps), strict=True):
+                frame = captioned(picture, f"{model.config.environment}, {name}", f"{phase}: return {so_far[step]:.1f}")
+                yield from [frame] * (PAUSE if step == last else 1)
+
+
+@contextmanager
+def _film(model: PolicyModel, task: Any) -> Iterator[Film]:
+    environment = model.exploration.environment
+    if isinstance(environment, AbstractMujocoEnvironment):
+        with Camera(environment) as camera:
+            yield lambda episode, steps: camera.film(episode, np.asarray(task.goal[0]), steps)
+    elif isinstance(environment, AbstractJaxEnvironment):
+        yield partial(_plane, environment, task)
+    else:
+        raise UserError(f"{model.config.environment} is your own environment; only those of mmaml can be filmed.")
+
+
+def _plane(
+    environment: AbstractJaxEnvironment, task: GoalTask, episode: Trajectories, steps: Sequence[int]
+) -> Iterator[Frame]:
+    shade, path = colour(int(task.mode[0])), paths(environment, episode)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((4.8, 4.8), dpi=DPI)
+        canvas = FigureCanvasAgg(figure)
+        panel = figure.add_subplot()
+        draw_goals(panel, environment)
+        mark_goal(panel, environment, np.asarray(task.goal[0]), shade)
+        (line,) = panel.plot([], [], color=shade)
+        (agent,) = panel.plot([], [], "o", color=INK)
+    for step in steps:
+        line.set_data(*path[: step + 1].T)
+        agent.set_data(*path[step : step + 1].T)
+        canvas.draw()
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def captioned(picture: Frame, *lines: str) -> Frame:
+    """The picture under lines of text."""
+    height, width, _ = picture.shape
+    page = Image.new("RGB", (width, height + LINE_HEIGHT * len(lines)), PAPER)
+    page.paste(Image.fromarray(picture), (0, LINE_HEIGHT * len(lines)))
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 15)
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(page).text((10, LINE_HEIGHT * (i + 0.5)), line, INK, font, anchor="lm")
+    return np.asarray(page)
+
+
+def _gif(frames: Iterator[Frame]) -> bytes:
+    images = map(Image.fromarray, frames)
+    buffer = io.BytesIO()
+    first = next(images)
+    first.save(buffer, "GIF", save_all=True, append_images=images, duration=1000 // FRAMES_PER_SECOND, loop=0)
+    return buffer.getvalue()
+
+
+def _mp4(frames: Iterator[Frame]) -> bytes:
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise UserError("an .mp4 needs imageio-ffmpeg: pip install 'mmaml[rl]'. A .gif does not.") from None
+    first = next(frames)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "video.mp4"
+        size = first.shape[1], first.shape[0]
+        writer = imageio_ffmpeg.write_frames(file, size, fps=FRAMES_PER_SECOND, macro_block_size=2)
+        writer.send(None)
+        for frame in chain([first], frames):
+            writer.send(np.ascontiguousarray(frame))
+        writer.close()
+        return file.read_bytes()
+
+
+_ENCODERS: dict[str, Callable[[Iterator[Frame]], bytes]] = {".gif": _gif, ".mp4": _mp4}

@@ -1,0 +1,104 @@
+"""Trust-region outer loop, as MAML's own experiments have it (Schulman et al. 2015; Finn et al. 2017)."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, PyTree
+
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.parallel import mean_over_tasks, mean_value_and_grad
+from mmaml.nn.policy import Gaussian
+from mmaml.rl.explore import Exploration
+from mmaml.rl.objectives import divergence, likelihood_ratio
+from mmaml.rl.outer import AbstractOuter, Lesson, walk
+
+
+class TRPO(AbstractOuter):
+    """One natural-gradient step, as long as the policies that act last may change.
+
+    - `max_kl`: bound on their mean KL(π_old ‖ π).
+    - `solver_steps`: steps of conjugate gradients for the direction.
+    - `shrink`, `tries`: the step is shortened until the loss has fallen within the bound; after so many tries in vain
+      nothing changes.
+    """
+
+    max_kl: float = eqx.field(static=True, default=0.01)
+    solver_steps: int = eqx.field(static=True, default=10)
+    shrink: float = eqx.field(static=True, default=0.8)
+    tries: int = eqx.field(static=True, default=15)
+
+    def init(self, parameters: PyTree) -> PyTree:
+        """Nothing is remembered."""
+        del parameters
+        return ()
+
+    def update(
+        self,
+        exploration: Exploration,
+        learner: AbstractLearner,
+        parameters: PyTree,
+        state: PyTree,
+        lessons: Lesson,
+        mesh: Mesh,
+        task_microbatch: int | None,
+    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
+        """New parameters, no state, and the loss before."""
+
+        def last(parameters: PyTree, lesson: Lesson) -> Gaussian:
+            return walk(exploration, eqx.combine(parameters, learner), lesson)[-1]
+
+        def loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
+            return likelihood_ratio(last(parameters, lesson), lesson.phases[-1].targets)
+
+        def outcome(parameters: PyTree, lesson: Lesson) -> tuple[Array, Array]:
+            policy, seen = last(parameters, lesson), lesson.phases[-1].targets
+            return likelihood_ratio(policy, seen), divergence(policy, seen)
+
+        def curvature(direction: PyTree) -> PyTree:
+            """The Hessian of the divergence times `direction`.
+
+            Where nothing has changed yet it is JᵀFJ, with J the Jacobian of what policies say and F their Fisher
+            information, so no second derivative of the way there is needed.
+            """
+
+            def product(both: tuple[PyTree, PyTree], lesson: Lesson) -> Float[Array, ""]:
+                parameters, direction = both
+                said, change = jax.jvp(lambda p: last(p, lesson), (parameters,), (direction,))
+                pull = jax.lax.stop_gradient(_fisher_times(said, change))
+                return jnp.mean(jnp.sum(said.mean * pull.mean + said.log_std * pull.log_std, axis=-1))
+
+            _, (result, _) = mean_value_and_grad(product, (parameters, direction), lessons, mesh, task_microbatch)
+            return result
+
+        before, gradient = mean_value_and_grad(loss, parameters, lessons, mesh, task_microbatch)
+        direction, _ = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=self.solver_steps)
+        length = jnp.sqrt(2 * self.max_kl / jnp.maximum(optax.tree.vdot(direction, curvature(direction)), 1e-12))
+
+        def attempt(search: _Search) -> _Search:
+            step = length * self.shrink**search.tried
+            candidate = jax.tree.map(lambda p, d: p - step * d, parameters, direction)
+            after, moved = mean_over_tasks(outcome, candidate, lessons, mesh, task_microbatch)
+            return _Search(candidate, (after < before) & (moved <= self.max_kl), search.tried + 1)
+
+        def go_on(search: _Search) -> Array:
+            return ~search.found & (search.tried < self.tries)
+
+        search = _Search(parameters, jnp.array(False), jnp.array(0))
+        search = jax.lax.while_loop(go_on, attempt, search)
+        parameters = jax.tree.map(lambda new, old: jnp.where(search.found, new, old), search.candidate, parameters)
+        return parameters, state, before
+
+
+class _Search(NamedTuple):
+    candidate: PyTree
+    found: Array
+    tried: Array
+
+
+def _fisher_times(policy: Gaussian, change: Gaussian) -> Gaussian:
+    """The Fisher information of a Gaussian times a change of its mean and the logarithm of its deviation."""
+    return Gaussian(change.mean * jnp.exp(-2 * policy.log_std), 2 * change.log_std)

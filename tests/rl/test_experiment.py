@@ -1,0 +1,158 @@
+"""Meta-reinforcement learning from the command line: what a run leaves, how it goes on, and what it refuses."""
+
+import json
+import signal
+
+import jax.random as jr
+import numpy as np
+import pytest
+from rich.console import Console
+
+import mmaml
+from mmaml.cli import main
+from mmaml.domains import open_experiment
+from mmaml.experiments.experiment import train_run
+from mmaml.rl.evaluate import evaluate
+from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.presets import PRESETS
+from mmaml.rl.table3 import TABLE3
+from mmaml.runs.config import to_dict
+from mmaml.runs.errors import Interrupted
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+
+
+SIZES = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4"
+# More than one dispatch of every environment.
+ITERATIONS = {"point-2": 6, "reacher-2": 2}
+
+
+def mmaml_command(capsys, command, *paths):
+    """Exit code, standard output and standard error of a command; `{}` in it stand for paths."""
+    filled = iter(paths)
+    try:
+        code = main([str(next(filled)) if a == "{}" else a for a in command.split()])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, " ".join(captured.err.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for environment, iterations in ITERATIONS.items():
+        command = f"train {environment} --budget smoke {SIZES} --meta-iterations {iterations} --evaluation-tasks 8"
+        assert main([*command.split(), "--out", str(folder / environment)]) == 0
+    return folder
+
+
+@pytest.fixture(params=ITERATIONS)
+def run(request, runs):
+    return runs / request.param
+
+
+def rows(run):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_metrics(run / "metrics.jsonl")]
+
+
+def test_a_run_leaves_everything_it_promises(run):
+    result = json.loads((run / "result.json").read_text())
+    assert [stage["steps"] for stage in result["stages"]] == [0, 1, 2]
+    assert [stage.get("modulated", True) for stage in result["stages"]] == [False, True, True]
+    modes = PolicyExperiment(PRESETS[run.name]).modes
+    assert all(tuple(stage["per_mode"]) == modes for stage in result["stages"]) and len(modes) == 2
+    assert result["metric"] == "return" and not result["lower_is_better"]
+    assert result["data"] == run.name and result["tasks"] == 8 and result["rollouts"] == 2
+    assert result["modulation"] == "scale" and result["meta_iterations"] == ITERATIONS[run.name]
+    values = np.load(run / "evaluation.npy", allow_pickle=False)
+    assert values.shape == (8, 3)
+    assert [stage["mean"] for stage in result["stages"]] == pytest.approx(values.mean(axis=0).tolist(), rel=1e-4)
+    logged = read_metrics(run / "metrics.jsonl")
+    assert logged[-1]["step"] == ITERATIONS[run.name]
+    assert {"loss", "query", "query_before", "query_ci95"} <= set(logged[0])
+    assert (run / "report.html").is_file()
+
+
+def test_evaluate_with_more_steps_has_a_stage_for_each(capsys, runs):
+    code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 8 --steps 3 --json", runs / "point-2")
+    assert code == 0
+    stages = json.loads(out)["stages"]
+    assert [stage["steps"] for stage in stages] == [0, 1, 2, 3]
+    assert mmaml_command(capsys, "evaluate {} --tasks 8 --json", runs / "point-2")[0] == 0
+
+
+def test_a_run_interrupted_and_resumed_ends_like_one_that_was_not(run, tmp_path):
+    stored = RunFolder.open(run)
+    experiment = open_experiment(stored)
+    folder = RunFolder.create(tmp_path / "run", "rl", run.name, to_dict(experiment.config))
+
+    def stop_at_once(step, numbers):
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="mmaml resume"):
+        train_run(folder, experiment, Console(quiet=True), stop_at_once)
+    assert 0 < rows(folder.path)[-1]["step"] < ITERATIONS[run.name]
+    train_run(folder, open_experiment(folder), Console(quiet=True), lambda step, numbers: None)
+    assert rows(folder.path) == rows(run)
+    assert folder.model_path.read_bytes() == stored.model_path.read_bytes()
+
+
+def test_an_exported_model_is_the_run_s_own(capsys, runs, tmp_path):
+    run, file = runs / "point-2", tmp_path / "m.safetensors"
+    assert mmaml_command(capsys, "export {} {}", run, file)[0] == 0
+    returns = []
+    for model in (mmaml.load(run), mmaml.load(file)):
+        assert model.modes == ("(-5, -5)", "(5, -5)") or len(model.modes) == 2
+        tasks = model.exploration.environment.sample_tasks(jr.key(0), 3)
+        returns.append(evaluate(model.exploration, model.learner, tasks, jr.key(1), 1, at_once=3))
+    np.testing.assert_array_equal(*returns)
+
+
+def test_adapting_files_is_refused_by_a_model_of_policies(capsys, runs, tmp_path):
+    code, _, err = mmaml_command(
+        capsys, "adapt {} --support {} --query {}", runs / "point-2", tmp_path / "s.csv", tmp_path / "q.csv"
+    )
+    assert code == 2 and "whose tasks are environments" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--clip 2", "--clip is 2.0, but must be between 0 and 1"),
+        ("--rollouts 0", "--rollouts is 0, but must be at least 1"),
+        ("--tasks-per-step 1", "--tasks-per-step is 1, but must be at least 2"),
+        ("--epochs 0", "--epochs is 0, but must be at least 1"),
+        ("--discount 1.5", "--discount is 1.5, but must be between 0 and 1"),
+        ("--kl-penalty -1", "--kl-penalty is -1.0, but must be 0 or more"),
+        ("--hidden 0", "--hidden is (0,), but must be one or more sizes of at least 1"),
+        ("--environment point-3", "--environment is 'point-3', but must be one of point-1"),
+        ("--inner-loss quadratic", "quadratic"),
+    ],
+)
+def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):
+    code, out, err = mmaml_command(capsys, f"train point-2 --budget smoke {options} --out {{}}", tmp_path / "run")
+    assert code == 2 and message in " ".join((out + err).replace("│", " ").split())
+    assert "Traceback" not in err and not (tmp_path / "run").exists()
+
+
+def test_table3_has_the_paper_s_24_numbers_and_settings():
+    published = [TABLE3.paper[method, "post-adaptation"][name] for method in TABLE3.methods for name in TABLE3.settings]
+    assert len(published) == 24
+    assert TABLE3.paper["mmaml", "post-adaptation"]["point-4"] == -209
+    for name, config in TABLE3.settings.items():
+        assert (config.tasks_per_step, config.rollouts, config.epochs, config.clip) == (40, 20, 5, 0.1)
+        assert config.inner_steps == (3 if name.startswith("ant") else 2)
+        assert config.inner_lr == (0.01 if name.startswith("point") else 0.1)
+    assert TABLE3.config("ant-2", "promp", "paper", 0).iterations == 1001
+
+
+def test_table3_fills_a_cell(capsys, tmp_path):
+    command = "reproduce table3 --budget smoke --settings point-2 --methods promp --out {} --json"
+    code, out, _ = mmaml_command(capsys, command, tmp_path)
+    assert code == 0
+    cells = json.loads(out)
+    assert {(c["setting"], c["method"]) for c in cells} == {("point-2", "promp")}
+    last = next(c for c in cells if c["stage"] == "post-adaptation")
+    assert last["paper"] == -397 and last["metric"] == "return" and last["tasks"] == 12
+    assert (tmp_path / "table3.md").is_file()

@@ -1,0 +1,170 @@
+import functools
+import json
+import xml.etree.ElementTree as ET
+
+import jax
+import jax.random as jr
+import numpy as np
+import pytest
+
+from mmaml.core.learners import MMAML
+from mmaml.nn.policy import Gaussian
+from mmaml.rl.camera import Camera
+from mmaml.rl.envs.ant import Ant
+from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
+from mmaml.rl.envs.reacher import Reacher, fingertip
+from mmaml.rl.examples import Examples, examples_of, explore, task_of_each_mode
+from mmaml.rl.experience import Trajectories
+from mmaml.rl.figures import FIGURE_SEED, embeddings, frames, trajectories, write_figures
+from mmaml.rl.paths import paths, poses
+from mmaml.runs.errors import UserError
+from mmaml.runs.folder import RunFolder
+from tests.rl.learners import tiny_model
+
+
+def can_draw() -> bool:
+    try:
+        with Camera(Reacher(2, threads=1)):
+            return True
+    except UserError:
+        return False
+
+
+needs_gl = pytest.mark.skipif(not can_draw(), reason="no OpenGL to draw with")
+
+
+def random_episodes(env, tasks=2, steps=25):
+    """Episodes of random actions, with one rollout a task, and the states they went through."""
+    rng = np.random.default_rng(0)
+    drawn = env.sample_tasks(jr.key(1), tasks)
+    states = [env.reset(jr.key(2), drawn)]
+    actions = 15 * rng.normal(size=(steps, tasks, env.action_size)).astype(np.float32)
+    rewards = []
+    for action in actions:
+        after, reward = env.step(states[-1], np.asarray(env.scale(action)), drawn)
+        states.append(after)
+        rewards.append(reward)
+    observations = np.stack([env.observe(state) for state in states[:-1]])
+    behaviour = Gaussian(actions, np.zeros_like(actions))
+    episodes = Trajectories(observations, actions, np.stack(rewards), behaviour)
+    episodes = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf.swapaxes(0, 1)[:, None]), episodes)
+    return drawn, episodes, np.stack(states[:-1], axis=1)[:, None]
+
+
+@functools.cache
+def point_examples(learner="mmaml"):
+    model = tiny_model("point-2", learner=learner)
+    env = model.exploration.environment
+    return env, examples_of(model.learner, model.exploration, task_of_each_mode(env, 0), 0)
+
+
+@pytest.mark.parametrize("env", [Ant(threads=1), CheetahLocation(threads=1), CheetahSpeed(threads=1)])
+def test_poses_are_those_of_the_simulation(env):
+    _, episodes, states = random_episodes(env)
+    expected = states[..., 1 : 1 + env.physics.model.nq].copy()
+    if isinstance(env, CheetahSpeed):
+        expected[..., 0] -= expected[..., :1, 0]
+    np.testing.assert_allclose(poses(env, episodes), expected, atol=1e-4)
+
+
+def test_poses_of_an_arm_are_the_same_up_to_whole_turns():
+    env = Reacher(2, threads=1)
+    _, episodes, states = random_episodes(env)
+    turns = (poses(env, episodes) - states[..., 1:4]) / (2 * np.pi)
+    np.testing.assert_allclose(turns, turns.round(), atol=1e-5)
+    tips = fingertip(states[..., 1:4].reshape(-1, 3))[:, :2]
+    np.testing.assert_allclose(paths(env, episodes).reshape(-1, 2), tips, atol=1e-5)
+
+
+def test_a_cheetahs_path_is_x_over_time():
+    env = CheetahLocation(threads=1)
+    _, episodes, states = random_episodes(env)
+    path = paths(env, episodes)
+    np.testing.assert_allclose(path[..., 0], np.broadcast_to(0.05 * np.arange(25), (2, 1, 25)))
+    np.testing.assert_allclose(path[..., 1], states[..., 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("learner", "phases"),
+    [
+        ("mmaml", ("before any gradient step", "modulated, 1 gradient step")),
+        ("maml", ("before any gradient step", "after 1 gradient step")),
+    ],
+)
+def test_trajectories_are_those_of_the_episodes(learner, phases):
+    env, examples = point_examples(learner)
+    figure = trajectories(env, examples)
+    assert [panel.get_title(loc="left") for panel in figure.axes] == list(phases)
+    for panel, episodes in zip(figure.axes, examples.episodes, strict=True):
+        drawn = [np.array(line.get_data()).T for line in panel.lines]
+        expected = np.asarray(episodes.observations)[..., :2].reshape(-1, env.horizon, 2)
+        long = [line for line in drawn if len(line) == env.horizon]
+        np.testing.assert_array_equal(long, expected)
+        stars = [line[0] for line in drawn if len(line) == 1]
+        np.testing.assert_array_equal(stars, examples.tasks.goal)
+        assert len({line.get_color() for line in panel.lines}) == 2
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["goal near (-5, -5)", "goal near (5, 5)"]
+
+
+@pytest.mark.parametrize("env", [Reacher(6, threads=1), Ant(4, threads=1), CheetahLocation(1), CheetahSpeed(1)])
+def test_bodies_have_trajectories_too(env):
+    tasks, episodes, _ = random_episodes(env)
+    figure = trajectories(env, Examples(tasks, (episodes, episodes), ("before", "after")))
+    assert len(figure.axes) == 2
+    lines = [np.array(line.get_data()).T for line in figure.axes[1].lines]
+    for expected in paths(env, episodes)[:, 0]:
+        assert any(line.shape == expected.shape and np.array_equal(line, expected) for line in lines)
+
+
+def test_embeddings_are_of_the_first_episodes():
+    model = tiny_model("point-2")
+    assert isinstance(model.learner, MMAML)
+    points, modes = embeddings(model.learner, model.exploration, 40)
+    tasks = model.exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
+    np.testing.assert_array_equal(modes, tasks.mode)
+    keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)
+    lessons, _ = explore(model.learner, model.exploration, tasks, keys, 1)
+    seen = jax.tree.map(lambda leaf: leaf[3], lessons[0])
+    expected = model.learner.condition(seen, tasks.mode[3]).embedding
+    assert expected is not None
+    np.testing.assert_allclose(points[3], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_write_figures(tmp_path):
+    for learner in ("mmaml", "maml"):
+        model = tiny_model("point-2", learner=learner)
+        write_figures(RunFolder(tmp_path / learner), model.learner, model.exploration, model.config)
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert files == {f"mmaml/figures/{name}" for name in ("trajectories.svg", "embedding.svg", "embedding.json")} | {
+        "maml/figures/trajectories.svg"
+    }
+    for svg in tmp_path.rglob("*.svg"):
+        assert ET.fromstring(svg.read_text()).tag.endswith("svg")
+    assert json.loads((tmp_path / "mmaml/figures/embedding.json").read_text())["tasks"] == 40
+
+
+@needs_gl
+@pytest.mark.parametrize("env", [Reacher(2, threads=1), CheetahSpeed(threads=1)])
+def test_frames_show_every_task_before_and_after(env):
+    tasks, episodes, _ = random_episodes(env, steps=env.horizon)
+    figure = frames(env, Examples(tasks, (episodes, episodes), ("before", "after")))
+    images = [np.asarray(panel.images[0].get_array()) for panel in figure.axes]
+    assert len(images) == 12
+    assert all(image.std() > 5 for image in images)
+    assert not np.array_equal(images[0], images[2])
+    labels = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()]
+    assert len(labels) == 2
+    if isinstance(env, CheetahSpeed):
+        assert labels[0] == f"speed {float(tasks.goal[0, 0]):.2f} m/s"
+
+
+@pytest.mark.parametrize("gl", [pytest.param("", marks=needs_gl), "nothing"])
+def test_frames_are_drawn_where_there_is_opengl(tmp_path, monkeypatch, gl):
+    monkeypatch.setenv("MUJOCO_GL", gl)
+    model = tiny_model("reacher-1", learner="maml")
+    write_figures(RunFolder(tmp_path), model.learner, model.exploration, model.config)
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert written == ({"trajectories.svg", "frames.png"} if gl == "" else {"trajectories.svg"})
+    if gl == "":
+        assert (tmp_path / "figures/frames.png").read_bytes().startswith(b"\x89PNG")

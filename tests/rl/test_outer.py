@@ -1,0 +1,241 @@
+"""ProMP's objective and its gradient through all inner steps, against finite differences and closed forms."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from mmaml import MAML, InnerLoop, TaskModel
+from mmaml.core.inner import gradient_step
+from mmaml.nn.policy import Gaussian
+from mmaml.rl.experience import Experience
+from mmaml.rl.explore import Exploration
+from mmaml.rl.objectives import clipped_ratio, divergence, likelihood_ratio, log_likelihood
+from mmaml.rl.outer import Lesson, ProMP, walk
+from tests.rl.problems import LEARNERS, ShortPointMass, in_double_precision, learner, lesson, policy
+
+
+ENV = ShortPointMass(2)
+EXPLORATION = Exploration(ENV, likelihood_ratio, rollouts=2)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def seen_by(behaviour, key=0, advantages=None):
+    """Experience whose actions were drawn from `behaviour`."""
+    action_key, advantage_key = jr.split(jr.key(key))
+    steps = behaviour.mean.shape[0]
+    actions = behaviour.mean + jnp.exp(behaviour.log_std) * jr.normal(action_key, behaviour.mean.shape)
+    advantages = jr.normal(advantage_key, (steps,)) if advantages is None else advantages
+    return Experience(actions, jnp.zeros(steps), advantages, behaviour)
+
+
+def some_behaviour(steps=8):
+    mean_key, std_key = jr.split(jr.key(1))
+    return Gaussian(jr.normal(mean_key, (steps, 2)), 0.3 * jr.normal(std_key, (steps, 2)))
+
+
+@pytest.mark.parametrize("kind", ["maml", "mmaml"])
+@pytest.mark.parametrize("inner_loss", [likelihood_ratio, log_likelihood])
+def test_gradient_through_all_inner_steps_equals_finite_differences(kind, inner_loss):
+    with jax.enable_x64(True):
+        made = in_double_precision(learner(kind, ENV))
+        given = in_double_precision(lesson(jr.key(0), ENV, phases=3))
+        exploration, outer = Exploration(ENV, inner_loss, rollouts=2), ProMP(clip=0.3, kl_penalty=0.5)
+        parameters, rest = eqx.partition(made, eqx.is_inexact_array)
+        value = jax.jit(lambda p: outer.loss(exploration, eqx.combine(p, rest), given))
+        gradient = jax.jit(jax.grad(value))(parameters)
+        parts = [lambda p: p.prior] + ([lambda p: p.modulator.encoder, lambda p: p.modulator.heads] * (kind == "mmaml"))
+        for part in parts:
+            one = part(parameters)
+            direction = jax.tree.map(lambda a: jr.normal(jr.key(a.size), a.shape, jnp.float64), one)
+            shifted = [
+                eqx.tree_at(part, parameters, jax.tree.map(lambda a, d, eps=eps: a + eps * d, one, direction))
+                for eps in (1e-5, -1e-5)
+            ]
+            numeric = (value(shifted[0]) - value(shifted[1])) / 2e-5
+            analytic = flat(part(gradient)) @ flat(direction)
+            assert abs(numeric) > 1e-4
+            np.testing.assert_allclose(analytic, numeric, rtol=1e-5)
+
+
+def test_at_the_behaviour_policy_both_inner_losses_have_the_same_gradient():
+    net, observations = TaskModel(policy(jr.key(0))), jr.normal(jr.key(1), (20, 4))
+    seen = seen_by(net(observations))
+    gradients = [jax.grad(lambda m, f=f: f(m(observations), seen))(net) for f in (likelihood_ratio, log_likelihood)]
+    np.testing.assert_allclose(*map(flat, gradients), rtol=1e-4, atol=1e-6)
+    assert np.abs(flat(gradients[0])).max() > 1e-2
+
+
+@pytest.mark.parametrize("loss", [likelihood_ratio, log_likelihood])
+def test_on_a_bandit_the_gradient_is_that_of_the_expected_reward(loss):
+    # The reward of action a is a², so that the expected reward is μ² + σ²; the actions are those of a quadrature,
+    # whose weights the advantages carry, and the mean over actions is exact.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
+    mean, log_std = 0.7, -0.4
+    actions = mean + np.exp(log_std) * nodes
+    advantages = actions**2 * weights / weights.sum() * len(nodes)
+
+    def said(mean, log_std):
+        return Gaussian(jnp.full((9, 1), mean), jnp.full((9, 1), log_std))
+
+    behaviour = said(mean, log_std)
+    seen = Experience(
+        jnp.asarray(actions[:, None], jnp.float32), jnp.zeros(9), jnp.asarray(advantages, jnp.float32), behaviour
+    )
+    slope = jax.grad(lambda m, s: loss(said(m, s), seen), argnums=(0, 1))(mean, log_std)
+    np.testing.assert_allclose(slope, [-2 * mean, -2 * np.exp(2 * log_std)], rtol=1e-4)
+
+
+def test_clipped_ratio_is_flat_where_there_is_no_more_to_gain():
+    ratios = np.array([0.5, 0.95, 1.05, 1.5, 0.5, 0.95, 1.05, 1.5], np.float32)
+    advantages = jnp.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
+    behaviour = some_behaviour()
+    # Raising the density of every action by the same factor takes another behaviour's word for the denominator.
+    seen = seen_by(behaviour, advantages=advantages)
+
+    def gains(log_ratios):
+        """Loss of each step alone; `log_std` cannot be moved without moving the density, so the mean is."""
+
+        def one(i):
+            mean = seen.actions[i] - jnp.exp(behaviour.log_std[i]) * z(i, log_ratios[i])
+            step = Experience(seen.actions[i : i + 1], jnp.zeros(1), advantages[i : i + 1], anchor(i))
+            return clipped_ratio(Gaussian(mean[None], behaviour.log_std[i : i + 1]), step, 0.1)
+
+        return jnp.stack([one(i) for i in range(8)])
+
+    def z(i, log_ratio):
+        """Distance from the mean at which the density is exp(log_ratio) of what it is at distance 2."""
+        return jnp.array([jnp.sqrt(4 - 2 * log_ratio), 0.0])
+
+    def anchor(i):
+        mean = seen.actions[i] - jnp.exp(behaviour.log_std[i]) * jnp.array([2.0, 0.0])
+        return Gaussian(mean[None], behaviour.log_std[i : i + 1])
+
+    logs = jnp.log(ratios)
+    expected = -np.minimum(ratios * advantages, np.clip(ratios, 0.9, 1.1) * advantages)
+    np.testing.assert_allclose(gains(logs), expected, rtol=1e-5)
+    slopes = jax.grad(lambda x: gains(x).sum())(logs)
+    flat_there = [False, False, False, True, True, False, False, False]
+    np.testing.assert_allclose(slopes, np.where(flat_there, 0, -ratios * advantages), rtol=1e-4, atol=1e-6)
+
+
+def test_drift_costs_nothing_at_the_behaviour_and_more_beyond():
+    behaviour = some_behaviour()
+    seen = seen_by(behaviour)
+    cost, slope = jax.value_and_grad(divergence)(behaviour, seen)
+    assert float(cost) == 0
+    np.testing.assert_allclose(flat(slope), 0, atol=1e-6)
+    moved = Gaussian(behaviour.mean + 0.1, behaviour.log_std)
+    expected = np.mean(np.sum(0.01 / (2 * np.exp(2 * behaviour.log_std)), axis=1))
+    assert float(divergence(moved, seen)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
+    given, outer = lesson(jr.key(0), ENV, phases=3), ProMP(kl_penalty=0.0)
+    first_order = learner("maml", ENV, first_order=True)
+    fomaml = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(first_order).prior
+    model = TaskModel(first_order.prior)
+    for step in range(2):
+        model = gradient_step(InnerLoop(0.1, clip_norm=None), model, given.phases[step], likelihood_ratio, step)
+    last = given.phases[2]
+    plain = jax.grad(lambda m: clipped_ratio(m(last.inputs), last.targets, 0.1))(model).network
+    np.testing.assert_allclose(flat(fomaml), flat(plain), rtol=1e-4, atol=1e-6)
+    second_order = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(learner("maml", ENV))
+    assert np.abs(flat(second_order.prior) - flat(plain)).max() > 1e-3
+
+
+def test_inner_steps_are_textbook_policy_gradients():
+    given, made = lesson(jr.key(0), ENV, phases=2), learner("maml", ENV, steps=1)
+    seen = given.phases[0]
+    gradient = jax.grad(lambda n: likelihood_ratio(TaskModel(n)(seen.inputs), seen.targets))(made.prior)
+    adapted = jax.tree.map(lambda p, g: p - 0.1 * g, made.prior, gradient)
+    expected = TaskModel(adapted)(given.phases[1].inputs)
+    np.testing.assert_allclose(flat(walk(EXPLORATION, made, given)[1]), flat(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_with_identity_modulation_mmaml_walks_like_maml():
+    given, mmaml = lesson(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
+    silent = jax.tree.map(jnp.zeros_like, eqx.filter(mmaml.modulator.heads, eqx.is_array))
+    silent = eqx.combine(silent, mmaml.modulator.heads)
+    identity = eqx.tree_at(lambda m: m.modulator.heads, mmaml, silent)
+    maml = MAML(prior=mmaml.prior, inner=mmaml.inner)
+    paths = [walk(EXPLORATION, m, given) for m in (identity, maml, mmaml)]
+    np.testing.assert_allclose(flat(paths[0]), flat(paths[1]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(flat(paths[2][0]), flat(paths[1][0]))
+    assert np.abs(flat(paths[2][1]) - flat(paths[1][1])).max() > 1e-2
+
+
+def test_modulation_is_inferred_from_the_first_phase_alone_and_first_used_in_the_second():
+    given, mmaml = lesson(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
+    said = walk(EXPLORATION, mmaml, given)
+    _, modulation = mmaml.modulator(given.phases[0])
+    inner = InnerLoop(0.1, clip_norm=None)
+    unmodulated = gradient_step(inner, TaskModel(mmaml.prior), given.phases[0], likelihood_ratio, 0)
+    model = TaskModel(unmodulated.network, modulation)
+    np.testing.assert_allclose(flat(said[1]), flat(model(given.phases[1].inputs)), rtol=1e-4, atol=1e-6)
+    model = gradient_step(inner, model, given.phases[1], likelihood_ratio, 1)
+    np.testing.assert_allclose(flat(said[2]), flat(model(given.phases[2].inputs)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_drift_of_the_first_phase_teaches_the_prior_and_not_the_modulator(steps):
+    given = lesson(jr.key(0), ENV, phases=steps + 1)
+    nothing_gained = eqx.tree_at(lambda s: s.phases[-1].targets.advantages, given, replace_fn=jnp.zeros_like)
+    mmaml, outer = learner("mmaml", ENV, steps=steps), ProMP(kl_penalty=1.0)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, nothing_gained)))(mmaml)
+    assert np.abs(flat(gradient.prior)).max() > 1e-3
+    assert (np.abs(flat(gradient.modulator)).max() > 0) == (steps > 1)
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_on_its_own_episodes_a_learner_says_again_what_it_said_while_acting(kind):
+    made = learner(kind, ENV)
+    tasks = ENV.sample_tasks(jr.key(0), 3)
+    phases, _ = eqx.filter_jit(EXPLORATION.explore)(made, tasks, jr.split(jr.key(1), 3), 2)
+    said = eqx.filter_jit(jax.vmap(lambda given: walk(EXPLORATION, made, given)))(Lesson(phases, tasks.mode))
+    for phase, again in zip(phases, said, strict=True):
+        np.testing.assert_allclose(flat(again), flat(phase.targets.behaviour), rtol=1e-4, atol=1e-5)
+
+
+def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
+    given, made = lesson(jr.key(0), ENV, phases=3), learner("maml", ENV)
+    said = walk(EXPLORATION, made, given)
+    gain = clipped_ratio(said[2], given.phases[2].targets, 0.2)
+    drift = [divergence(said[k], given.phases[k].targets) for k in range(2)]
+    found = ProMP(clip=0.2, kl_penalty=0.3).loss(EXPLORATION, made, given)
+    np.testing.assert_allclose(found, gain + 0.3 * (drift[0] + drift[1]) / 2, rtol=1e-5)
+
+
+def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
+    lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=3) for i in range(3)))
+    made, mesh = learner("maml", ENV), Mesh(jax.devices()[:1], "tasks")
+    parameters, rest = eqx.partition(made, eqx.is_inexact_array)
+
+    def mean_loss(parameters):
+        each = jax.vmap(lambda given: ProMP().loss(EXPLORATION, eqx.combine(parameters, rest), given))
+        return each(lessons).mean()
+
+    def updated(epochs):
+        outer = ProMP(1e-2, epochs=epochs)
+        update = eqx.filter_jit(lambda p, s: outer.update(EXPLORATION, made, p, s, lessons, mesh, None))
+        return update(parameters, outer.init(parameters))
+
+    moments = [np.zeros_like(flat(parameters)) for _ in range(2)]
+    at = parameters
+    value_and_grad = jax.jit(jax.value_and_grad(mean_loss))
+    for epoch in (1, 2):
+        gradient = flat(value_and_grad(at)[1])
+        moments = [b * m + (1 - b) * g for b, m, g in zip((0.9, 0.999), moments, (gradient, gradient**2), strict=True)]
+        step = 1e-2 * (moments[0] / (1 - 0.9**epoch)) / (np.sqrt(moments[1] / (1 - 0.999**epoch)) + 1e-8)
+        expected = flat(at) - step
+        found, _, loss = updated(epoch)
+        # Where the gradient is all but zero, Adam makes much of its rounding.
+        np.testing.assert_allclose(np.where(np.abs(gradient) > 1e-5, flat(found), expected), expected, atol=2e-4)
+        np.testing.assert_allclose(loss, mean_loss(parameters), rtol=1e-5)
+        at = found

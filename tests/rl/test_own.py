@@ -1,0 +1,311 @@
+"""Environments of the user's own: what is asked of them, and that they are stepped as they should be."""
+
+import importlib
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmaml.cli import main
+from mmaml.rl.envs.catalogue import make_environment
+from mmaml.rl.envs.own import OwnEnvironment
+from mmaml.rl.envs.point_mass import PointMass
+from mmaml.runs.errors import RunFailed, UserError
+
+
+SOURCE = '''
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+
+class Line(gymnasium.Env):
+    """A point on a line is to be moved to a hidden place; the episode ends beyond 2."""
+
+    observation_space = Box(-np.inf, np.inf, (1,))
+    action_space = Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 0.5], np.float32))
+    horizon = 6
+    modes = ("left", "right")
+
+    def sample_tasks(self, n):
+        return [(float(place), 2 * np.ones(2)) for place in self.np_random.uniform(-1, 1, n)]
+
+    def mode_of(self, task):
+        return int(task[0] > 0)
+
+    def set_task(self, task):
+        self.place, self.more = task
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.uniform(-0.1, 0.1, 1)
+        return self.x, {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        self.action = action
+        self.x += action[:1]
+        return self.x, -abs(self.x[0] - self.place), bool(self.x[0] > 2), False, {}
+'''
+TINY = "--budget smoke --tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4"
+
+
+def changed(**attributes):
+    """The class of `SOURCE`, with other attributes; `None` takes one away."""
+    names = {}
+    exec(SOURCE, names)
+    for name, value in attributes.items():
+        delattr(names["Line"], name)
+        if value is not None:
+            setattr(names["Line"], name, value)
+    return names["Line"]
+
+
+Line = changed()
+
+
+@pytest.fixture(scope="module")
+def line():
+    return OwnEnvironment(Line)
+
+
+def test_what_it_says_of_itself(line):
+    assert (line.observation_size, line.action_size, line.horizon) == (1, 2, 6)
+    assert line.modes == ("left", "right")
+    assert OwnEnvironment(changed(modes=None, mode_of=None)).modes == ("task",)
+    assert OwnEnvironment(Line, horizon=3).horizon == 3
+
+
+def test_tasks_are_batched_as_they_are(line):
+    tasks = line.sample_tasks(jr.key(0), 7)
+    place, more = tasks.task
+    assert place.shape == (7,) and place.dtype == np.float64 and more.shape == (7, 2)
+    np.testing.assert_array_equal(tasks.mode, place > 0)
+    again, other = line.sample_tasks(jr.key(0), 7), line.sample_tasks(jr.key(1), 7)
+    np.testing.assert_array_equal(again.task[0], place)
+    assert not np.isin(other.task[0], place).any()
+
+
+@given(st.lists(st.floats(-40, 40, width=32), min_size=2, max_size=2))
+@settings(max_examples=20, deadline=None)
+def test_a_policys_ten_is_the_bound_on_either_side(line, action):
+    low, high = np.array(line.low), np.array(line.high)
+    scaled = np.asarray(line.scale(jnp.array(action, jnp.float32)))
+    np.testing.assert_allclose((scaled - low) / (high - low), (np.array(action) + 10) / 20, rtol=1e-5, atol=1e-5)
+
+
+def test_every_episode_has_its_task_and_bounded_actions(line):
+    tasks = line.sample_tasks(jr.key(0), 5)
+    state = line.reset(jr.key(1), tasks)
+    assert len(np.unique(state.observations)) == 5
+    actions = np.linspace(-9, 1.9, 10).reshape(5, 2).astype(np.float32)
+    after, rewards = line.step(state, actions, tasks)
+    expected = state.observations[:, 0] + actions[:, 0].clip(-1, 3)
+    np.testing.assert_allclose(line.observe(after)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(rewards, -np.abs(expected - tasks.task[0]), rtol=1e-5)
+    assert rewards.dtype == line.observe(after).dtype == np.float32
+    for env, action, more in zip(line._workers.envs, actions, tasks.task[1], strict=False):
+        np.testing.assert_array_equal(env.action, action.clip([-1, 0], [3, 0.5]))
+        np.testing.assert_array_equal(env.more, more)
+
+
+def test_same_key_same_episodes(line):
+    def episodes(key, n):
+        tasks = line.sample_tasks(jr.key(0), n)
+        state = line.reset(key, tasks)
+        for _ in range(line.horizon):
+            state, rewards = line.step(state, np.full((n, 2), 0.1), tasks)
+        return rewards
+
+    first = episodes(jr.key(1), 3)
+    others = episodes(jr.key(2), 5)
+    np.testing.assert_array_equal(episodes(jr.key(1), 3), first)
+    assert not np.isin(others, first).any()
+
+
+def test_an_episode_that_ended_stays_where_it_is(line):
+    tasks = line.sample_tasks(jr.key(0), 2)
+    state = line.reset(jr.key(1), tasks)
+    actions = np.array([[2.5, 0], [0.1, 0]])
+    ended, rewards = line.step(state, actions, tasks)
+    assert ended.over.tolist() == [True, False] and (rewards < 0).all()
+    after, rewards = line.step(ended, actions, tasks)
+    assert after.observations[0] == ended.observations[0] and rewards[0] == 0
+    assert after.observations[1] > ended.observations[1] and rewards[1] < 0
+
+
+def test_only_the_latest_state_can_be_stepped(line):
+    tasks = line.sample_tasks(jr.key(0), 2)
+    old = line.reset(jr.key(1), tasks)
+    line.step(old, np.zeros((2, 2)), tasks)
+    with pytest.raises(ValueError, match="only the latest"):
+        line.step(old, np.zeros((2, 2)), tasks)
+
+
+def test_a_time_limit_of_gymnasium_is_the_horizon_and_wrappers_are_looked_through():
+    spec = gymnasium.envs.registration.EnvSpec("Line-v0", changed(horizon=None), max_episode_steps=4)
+    env = OwnEnvironment(lambda: gymnasium.make(spec, disable_env_checker=True))
+    assert env.horizon == 4
+    tasks = env.sample_tasks(jr.key(0), 2)
+    state = env.reset(jr.key(1), tasks)
+    for _ in range(4):
+        assert not state.over.any()
+        state, _ = env.step(state, np.zeros((2, 2)), tasks)
+    assert state.over.all()
+
+
+@pytest.mark.filterwarnings("ignore:.*A Box observation space (min|max)imum value is")
+def test_our_own_environments_are_the_same_by_this_way():
+    ours, env = PointMass(2), OwnEnvironment(lambda: gymnasium.make("mmaml.rl.envs.gym:mmaml/PointMass-v0", modes=2))
+    tasks = env.sample_tasks(jr.key(0), 3)
+    assert env.horizon == ours.horizon and tasks.task.goal.shape == (3, 2)
+    state = env.reset(jr.key(1), tasks)
+    actions = np.asarray(env.scale(10 * jr.normal(jr.key(2), (3, 2))))
+    after, rewards = env.step(state, actions, tasks)
+    expected, expected_rewards = jax.vmap(ours.step)(state.observations, actions, tasks.task)
+    np.testing.assert_allclose(after.observations, expected, rtol=1e-6)
+    np.testing.assert_allclose(rewards, expected_rewards, rtol=1e-6)
+
+
+def unseeded(self, n):
+    return list(np.random.default_rng().uniform(-1, 1, n))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"set_task": None}, r"Line has no method set_task\(task\)"),
+        ({"sample_tasks": None}, r"Line has no method sample_tasks\(n\)"),
+        ({"mode_of": None}, "only one of modes and mode_of"),
+        ({"horizon": None}, "attribute `horizon`"),
+        ({"horizon": 0}, "at least 1"),
+        ({"action_space": Discrete(3)}, r"action space Discrete\(3\), but it must be a Box"),
+        ({"observation_space": Box(0, 1, (2, 2))}, "observation space Box.* one axis"),
+        ({"action_space": Box(-np.inf, np.inf, (2,))}, "without bounds"),
+        ({"observation_space": Box(0, 1, (3,))}, r"shape \(1,\); its observation space has \(3,\)"),
+        ({"sample_tasks": lambda self, n: [(0.0, 0.0)]}, "gave 1 tasks"),
+        ({"sample_tasks": lambda self, n: [("left", 0.0)] * n, "mode_of": lambda self, task: 0}, "must be a number"),
+        ({"sample_tasks": lambda self, n: [(0.0, np.zeros(i)) for i in range(n)]}, "differ in structure or shape"),
+        ({"mode_of": lambda self, task: 2}, r"mode_of gave \[2\]; it must be from 0 to 1"),
+        ({"sample_tasks": unseeded, "mode_of": lambda self, task: 0}, "sample_tasks does not give the same again"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(attributes, message):
+    with pytest.raises(UserError, match=message):
+        OwnEnvironment(changed(**attributes))
+
+
+def test_starts_must_depend_on_the_seed_alone():
+    def reset(self, *, seed=None, options=None):
+        gymnasium.Env.reset(self, seed=seed)
+        return np.random.default_rng().uniform(size=1), {}
+
+    with pytest.raises(UserError, match="reset does not give the same again"):
+        OwnEnvironment(changed(reset=reset))
+
+
+def test_the_factory_must_make_new_environments():
+    env = Line()
+    with pytest.raises(UserError, match="make a new one each time"):
+        OwnEnvironment(lambda: env)
+    with pytest.raises(UserError, match=r"must be a gymnasium\.Env, but is a SimpleNamespace"):
+        OwnEnvironment(SimpleNamespace)
+
+
+@pytest.mark.parametrize(("seen", "reward"), [(np.full(1, np.nan), 0.0), (np.zeros(1), np.inf)])
+def test_what_is_not_finite_stops_the_run(seen, reward):
+    env = OwnEnvironment(changed(step=lambda self, action: (seen, reward, False, False, {})))
+    tasks = env.sample_tasks(jr.key(0), 2)
+    with pytest.raises(RunFailed, match="not finite in 2 of 2 episodes"):
+        env.step(env.reset(jr.key(1), tasks), np.zeros((2, 2)), tasks)
+    with pytest.raises(RunFailed, match="training has diverged"):
+        env.step(env.reset(jr.key(1), tasks), np.full((2, 2), np.nan), tasks)
+
+
+def test_gymnasium_is_asked_for(monkeypatch):
+    for name in ("contract", "own"):
+        monkeypatch.delitem(sys.modules, f"mmaml.rl.envs.{name}")
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    with pytest.raises(UserError, match=r"pip install 'mmaml\[rl\]'"):
+        importlib.import_module("mmaml.rl.envs.own")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder, with an environment in a file; what is imported from it is forgotten afterwards."""
+    (tmp_path / "my_line.py").write_text(SOURCE + "\nnumber = 3\n")
+    (tmp_path / "needy.py").write_text("import no_such_module\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if "my_line" in name or "needy" in name:
+            del sys.modules[name]
+
+
+def test_factories_are_found_in_modules_and_files(folder):
+    (folder / "below").mkdir()
+    (folder / "below" / "env.py").write_text("from neighbour import Line\n")
+    (folder / "below" / "neighbour.py").write_text(SOURCE)
+    for name in ("my_line:Line", "my_line.py:Line", "below/env.py:Line"):
+        assert make_environment(name).horizon == 6
+    assert isinstance(make_environment("point-2"), PointMass)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("line", "'line' names no environment"),
+        ("no_line:Line", "no module named 'no_line'"),
+        ("no_line.py:Line", "no_line.py is not a file"),
+        ("my_line.py:Curve", "my_line.py has no function or class named 'Curve'"),
+        ("my_line:number", "my_line has no function or class named 'number'"),
+    ],
+)
+def test_factories_that_are_not_there_are_named(folder, name, message):
+    with pytest.raises(UserError, match=message):
+        make_environment(name)
+
+
+@pytest.mark.parametrize("name", ["needy:Line", "needy.py:Line"])
+def test_mistakes_in_the_users_code_are_shown_as_they_are(folder, name):
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        make_environment(name)
+
+
+def test_a_run_is_judged_by_mode_and_goes_on_as_if_it_had_not_stopped(folder):
+    train = f"train policy --environment my_line.py:Line {TINY} --out"
+    assert main(f"{train} whole".split()) == 0
+    whole = json.loads((folder / "whole" / "result.json").read_text())
+    assert whole["data"] == "my_line.py:Line" and set(whole["stages"][0]["per_mode"]) == {"left", "right"}
+    assert main(f"{train} half --meta-iterations 1".split()) == 0
+    stored = json.loads((folder / "half" / "config.json").read_text())
+    stored["config"]["meta_iterations"] = None
+    (folder / "half" / "config.json").write_text(json.dumps(stored))
+    assert main(["resume", "half"]) == 0
+    assert json.loads((folder / "half" / "result.json").read_text())["stages"] == whole["stages"]
+
+
+def test_the_environment_is_asked_for(capsys):
+    assert main(["train", "policy"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "--environment is ''" in error and "module:function or file.py:function" in error
+
+
+def test_the_example_runs(capsys):
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "own_environment.py"))
+    returns = example["main"](example["Options"](meta_iterations=2, tasks=2, rollouts=2, horizon=5))
+    assert returns.shape == (3,) and np.isfinite(returns).all()
+    assert "return after 2 gradient steps" in capsys.readouterr().out

@@ -1,0 +1,97 @@
+import io
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmaml.cli import main
+from mmaml.rl import render
+from mmaml.rl.camera import Camera
+from mmaml.rl.envs.cheetah import CheetahLocation
+from mmaml.rl.envs.reacher import Reacher
+from mmaml.rl.render import captioned, pick_task, video, write_video
+from mmaml.runs.errors import UserError
+from tests.rl.learners import tiny_model
+from tests.rl.test_figures import needs_gl, random_episodes
+
+
+@pytest.fixture
+def few_frames(monkeypatch):
+    monkeypatch.setattr(render, "FRAMES", 4)
+    monkeypatch.setattr(render, "PAUSE", 2)
+
+
+def green(image):
+    """Pixels in the colour of the goal's ball."""
+    red, green, blue = image.astype(int).transpose(2, 0, 1)
+    return (green > 40) & (green > red + 35) & (green > blue + 8)
+
+
+def test_a_task_of_the_mode_asked_for():
+    model = tiny_model("point-4")
+    for number, mode in enumerate(model.modes):
+        task = pick_task(model, mode, 3)
+        assert task.mode.tolist() == [number]
+        assert task.goal.shape == (1, 2)
+    assert pick_task(model, None, 3).goal.tolist() != pick_task(model, None, 4).goal.tolist()
+    with pytest.raises(UserError, match=r"point-4 has no mode 'north'; there are: \(-5, -5\); \(-5, 5\)"):
+        pick_task(model, "north", 0)
+
+
+def test_unknown_suffixes_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"suffix '.avi'; videos are .gif or .mp4"):
+        write_video(tiny_model("point-1"), tmp_path / "video.avi")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_has_every_phase_and_each_ends_with_its_return(few_frames, monkeypatch):
+    said = []
+    monkeypatch.setattr(render, "captioned", lambda picture, *lines: said.append(lines) or captioned(picture, *lines))
+    model = tiny_model("point-1", learner="maml")
+    shots = list(video(model, pick_task(model, None, 0), 0))
+    assert len(shots) == 2 * (4 + 2)
+    assert all(shot.shape == shots[0].shape for shot in shots)
+    assert not np.array_equal(shots[0], shots[3])
+    np.testing.assert_array_equal(shots[4], shots[5])
+    phases = [line.rpartition(": return ")[0] for _, line in said]
+    assert phases == ["before any gradient step"] * 5 + ["after 1 gradient step"] * 5
+    returns = [float(line.split()[-1]) for _, line in said]
+    assert returns[0] > returns[4]
+    assert said[0][0] == "point-1, goal near (5, 5)"
+
+
+def test_the_command_writes_both_kinds_of_video(few_frames, tmp_path, capsys):
+    tiny_model("navigation", learner="maml").save(tmp_path / "model.safetensors")
+    file = str(tmp_path / "model.safetensors")
+    assert main(["render", file]) == 0
+    assert "Video:" in capsys.readouterr().out
+    gif = Image.open(io.BytesIO((tmp_path / "model.gif").read_bytes()))
+    assert gif.format == "GIF" and gif.size == (480, 528) and getattr(gif, "n_frames", 1) >= 8
+    assert main(["render", file, "--out", str(tmp_path / "v.mp4"), "--mode", "(2, 0)"]) == 0
+    assert (tmp_path / "v.mp4").read_bytes()[4:8] == b"ftyp"
+    assert main(["render", file, "--out", str(tmp_path / "v.avi")]) == 2
+    assert "videos are .gif or .mp4" in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_opengl_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "nothing")
+    with pytest.raises(UserError, match=r"MUJOCO_GL=nothing.*apt-get install libegl1"):
+        write_video(tiny_model("reacher-1", learner="maml"), tmp_path / "video.gif")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_gl
+@pytest.mark.parametrize("env", [Reacher(2, threads=1), CheetahLocation(threads=1)])
+def test_the_goal_is_in_the_picture(env):
+    tasks, episodes, _ = random_episodes(env)
+    episode = jax.tree.map(lambda leaf: leaf[0, 0], episodes)
+    goal = np.asarray(tasks.goal[0])
+    with Camera(env) as camera:
+        first, last = camera.film(episode, goal, [0, 24])
+    assert first.shape == (camera.height, camera.width, 3)
+    assert not np.array_equal(first, last)
+    row, column = (axis.mean() for axis in np.nonzero(green(first)))
+    side = goal[0] if isinstance(env, Reacher) else goal[0] / 2
+    assert (column > camera.width / 2) == (side > 0)
+    assert 0 < row < camera.height

@@ -1,0 +1,134 @@
+"""Meta-training of policies: it learns, repeats itself bit for bit, and microbatches and devices change nothing."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from mmaml.rl.envs.navigation import Navigation
+from mmaml.rl.envs.point_mass import PointMass
+from mmaml.rl.envs.reacher import Reacher
+from mmaml.rl.evaluate import evaluate
+from mmaml.rl.explore import Exploration
+from mmaml.rl.objectives import likelihood_ratio
+from mmaml.rl.outer import ProMP
+from mmaml.rl.trainer import PolicyTrainer
+from tests.compilation import compilations
+from tests.rl.problems import LEARNERS, ShortPointMass, learner
+
+
+SHORT, REACHER = ShortPointMass(2), Reacher(2, threads=1)
+
+
+def trainer(kind="mmaml", environment=SHORT, tasks=4, rollouts=2, learning_rate=1e-2, key=5, **options):
+    return PolicyTrainer(
+        exploration=Exploration(environment, likelihood_ratio, rollouts=rollouts),
+        learner=learner(kind, environment, inner_lr=0.05),
+        outer=ProMP(learning_rate, epochs=2),
+        tasks_per_step=tasks,
+        key=jr.key(key),
+        **options,
+    )
+
+
+def run(trainer, *counts):
+    state = trainer.initial_state()
+    for count in counts:
+        state, history = trainer.run(state, count, 5)
+    return state, history
+
+
+def parameters(state):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
+
+
+@pytest.mark.parametrize("environment", [SHORT, REACHER])
+def test_one_dispatch_or_several_give_the_same_bits_and_nothing_is_compiled_anew(environment):
+    t, compiled = trainer(environment=environment), compilations()
+    state, history = run(t, 2)
+    seen = len(compiled)
+    assert seen > 0
+    state, more = t.run(state, 1, 5)
+    assert int(state.step) == 3
+    whole, at_once = run(t, 3)
+    assert len(compiled) == seen
+    np.testing.assert_array_equal(parameters(whole), parameters(state))
+    for name, values in at_once.items():
+        np.testing.assert_array_equal(values[:3], [*history[name][:2], more[name][0]])
+        assert not values[3:].any()
+
+
+def test_the_key_decides_everything():
+    first, again, other = (parameters(run(trainer(key=key), 2)[0]) for key in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.9
+
+
+def test_microbatches_and_devices_change_only_rounding():
+    alone = Mesh(jax.devices()[:1], "tasks")
+    state, history = run(trainer(tasks=5, mesh=alone), 2)
+    for options in ({"mesh": alone, "task_microbatch": 2}, {}, {"task_microbatch": 1}):
+        other, numbers = run(trainer(tasks=5, **options), 2)
+        np.testing.assert_allclose(parameters(other), parameters(state), rtol=2e-3, atol=1e-4)
+        for name, values in history.items():
+            np.testing.assert_allclose(numbers[name], values, rtol=1e-3, atol=1e-5)
+    assert len(jax.devices()) == 2
+
+
+def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adaptation():
+    t = trainer("maml")
+    _, history = run(t, 1)
+    task_key, explore_key = jr.split(jr.fold_in(t.key, 0))
+    tasks = SHORT.sample_tasks(task_key, 4)
+    _, episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 4), 2)
+    before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 2))
+    assert history["query_before"][0] == pytest.approx(before.mean(), rel=1e-5)
+    assert history["query"][0] == pytest.approx(after.mean(), rel=1e-5)
+    assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+@pytest.mark.parametrize("environment", [PointMass(2), REACHER], ids=["point", "reacher"])
+def test_every_learner_changes_all_it_has_in_one_meta_iteration(kind, environment):
+    t = trainer(kind, environment)
+    state, history = run(t, 1)
+    assert all(np.isfinite(values[0]) for values in history.values())
+    before, after = t.initial_state().parameters, state.parameters
+    for old, new in zip(*map(jax.tree.leaves, (before, after)), strict=True):
+        assert jnp.isfinite(new).all() and (new != old).any()
+    if kind == "mmaml":
+        changed = [a != b for a, b in zip(*map(jax.tree.leaves, (before.modulator, after.modulator)), strict=True)]
+        assert len(changed) > 10 and np.mean(np.concatenate([np.ravel(c) for c in changed])) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["maml", "mmaml"])
+def test_learns(kind):
+    t = trainer(kind, Navigation(), tasks=8, rollouts=4)
+    state, first = t.run(t.initial_state(), 5, 5)
+    for _ in range(9):
+        state, last = t.run(state, 5, 5)
+    assert last["query"].mean() > 0.6 * first["query"].mean()
+    # Unseen tasks.
+    tasks = Navigation().sample_tasks(jr.key(99), 16)
+    untrained, trained = (
+        evaluate(t.exploration, learnt, tasks, jr.key(98), 2, at_once=8) for learnt in (t.learner, t.learner_at(state))
+    )
+    assert trained[:, -1].mean() > 0.6 * untrained[:, -1].mean()
+
+
+@pytest.mark.parametrize("environment", [SHORT, REACHER])
+def test_evaluation_in_parts_has_a_row_for_each_task_and_a_column_for_each_phase(environment):
+    t = trainer(environment=environment)
+    tasks = environment.sample_tasks(jr.key(0), 5)
+    values = evaluate(t.exploration, t.learner, tasks, jr.key(1), 3, at_once=2)
+    assert values.shape == (5, 4) and np.isfinite(values).all()
+    assert len(np.unique(values)) == 20
+
+
+def test_evaluation_is_the_same_however_many_tasks_at_once():
+    t = trainer()
+    tasks = SHORT.sample_tasks(jr.key(0), 5)
+    found = [evaluate(t.exploration, t.learner, tasks, jr.key(1), 2, at_once=n) for n in (2, 5)]
+    np.testing.assert_allclose(*found, rtol=1e-4)

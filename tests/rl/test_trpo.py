@@ -1,0 +1,89 @@
+"""The trust-region step: its curvature, and what it promises."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from mmaml.nn.policy import Gaussian
+from mmaml.rl.build import make_exploration, make_learner, make_outer
+from mmaml.rl.objectives import divergence, likelihood_ratio
+from mmaml.rl.outer import Lesson, walk
+from mmaml.rl.presets import PRESETS
+from mmaml.rl.trainer import PolicyTrainer
+from mmaml.rl.trpo import TRPO, _fisher_times
+
+
+CONFIG = replace(PRESETS["navigation"], hidden=(5,), encoder_hidden=3, rollouts=2, tasks_per_step=3, learner="maml")
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    exploration = make_exploration(CONFIG)
+    learner = make_learner(CONFIG, exploration.environment, key=jr.key(0))
+    return PolicyTrainer(
+        exploration=exploration, learner=learner, outer=make_outer(CONFIG), tasks_per_step=3, key=jr.key(1)
+    )
+
+
+@pytest.fixture(scope="module")
+def lessons(trainer):
+    tasks = trainer.exploration.environment.sample_tasks(jr.key(2), 3)
+    phases, _ = trainer.exploration.explore(trainer.learner, tasks, jr.split(jr.key(3), 3), 1)
+    return Lesson(phases, tasks.mode)
+
+
+def outcome(trainer, parameters, lessons):
+    """Mean outer loss and mean divergence of the policies that act last."""
+
+    def one(lesson):
+        learner = eqx.combine(parameters, trainer.learner)
+        said, seen = walk(trainer.exploration, learner, lesson)[-1], lesson.phases[-1].targets
+        return likelihood_ratio(said, seen), divergence(said, seen)
+
+    return jax.tree.map(jnp.mean, jax.vmap(one)(lessons))
+
+
+def test_fisher_information_is_the_curvature_of_the_divergence():
+    policy = Gaussian(jnp.array([0.3, -1.0]), jnp.array([0.2, -0.5]))
+    flat, unravel = ravel_pytree(policy)
+    hessian = jax.hessian(lambda x: policy.divergence(unravel(x)))(flat)
+    for direction in np.eye(4, dtype=np.float32):
+        ours, _ = ravel_pytree(_fisher_times(policy, unravel(jnp.asarray(direction))))
+        np.testing.assert_allclose(ours, hessian @ direction, rtol=1e-5, atol=1e-6)
+
+
+def test_the_loss_falls_within_the_trust_region(trainer, lessons):
+    state = trainer.initial_state()
+    after, before = trainer._update(state, lessons)
+    loss, moved = outcome(trainer, after.parameters, lessons)
+    assert loss < before
+    # The bound is what limits the step, and it is kept.
+    assert 0.3 * CONFIG.max_kl < moved <= CONFIG.max_kl
+    assert outcome(trainer, state.parameters, lessons)[1] < 1e-9
+
+
+def test_one_step_of_the_solver_follows_the_gradient(trainer, lessons):
+    """With a single step of conjugate gradients the direction is that of the gradient itself."""
+    state = trainer.initial_state()
+    parameters, _, _ = TRPO(solver_steps=1).update(
+        trainer.exploration, trainer.learner, state.parameters, (), lessons, trainer.mesh, None
+    )
+    change, _ = ravel_pytree(jax.tree.map(jnp.subtract, parameters, state.parameters))
+    gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, lessons)[0])(state.parameters))
+    cosine = change @ gradient / jnp.linalg.norm(change) / jnp.linalg.norm(gradient)
+    np.testing.assert_allclose(cosine, -1, atol=1e-4)
+
+
+def test_nothing_changes_where_no_step_helps(trainer, lessons):
+    """Advantages of zero leave nothing to gain."""
+    empty = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=jnp.zeros_like)
+    state = trainer.initial_state()
+    after, _ = trainer._update(state, empty)
+    for new, old in zip(jax.tree.leaves(after.parameters), jax.tree.leaves(state.parameters), strict=True):
+        np.testing.assert_array_equal(new, old)
