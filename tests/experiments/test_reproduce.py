@@ -58,7 +58,8 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     assert film["seed_std"] == pytest.approx(0.5**0.5)
     assert cells["lstm", "post-modulation"]["seed_std"] is None
     text = (tmp_path / "table9.md").read_text()
-    assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text and "| lstm | 40.0 ± 2.5 | – |" in text
+    assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text
+    assert "| lstm | 40.0 ± 2.5 | – |" in text
 
 
 def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):

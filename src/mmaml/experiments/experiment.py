@@ -87,16 +87,21 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
     Raises what `mmaml.runs.training.train` raises, and `UserError` if another process works on the run.
     """
     with folder.locked():
-        learner = train_run(folder, experiment, console, track)
+        iterations, learner = train_run(folder, experiment, console, track)
         with console.status("evaluating"):
-            result = evaluate_run(folder, experiment)
+            result = _judge(folder, experiment, iterations, learner, None, None)
         with console.status("drawing"):
             experiment.draw(learner, folder)
     return result
 
 
-def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> AbstractLearner:
-    """Train, or go on training, the run in `folder`; save its model and return the learner."""
+def train_run(
+    folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track
+) -> tuple[int, AbstractLearner]:
+    """Train, or go on training, the run in `folder`; save its model.
+
+    Returns the meta-iterations it had and the learner: the last, or the one that did best in validation.
+    """
 
     def better(numbers: dict[str, float], than: dict[str, float]) -> bool:
         return (numbers["query"] < than["query"]) == experiment.lower_is_better
@@ -110,9 +115,9 @@ def train_run(folder: RunFolder, experiment: AbstractExperiment, console: Consol
         console=console,
         track=track,
     )
-    _, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
+    iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     experiment.save_model(learner, folder)
-    return learner
+    return iterations, learner
 
 
 def evaluate_run(
@@ -123,8 +128,19 @@ def evaluate_run(
     It repeats how the run was made, and says under `evaluated` how it was evaluated. The values of single tasks go to
     `evaluation.npy`, so that runs can be compared task by task.
     """
-    config = experiment.config
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
+    return _judge(folder, experiment, iterations, learner, tasks, steps)
+
+
+def _judge(
+    folder: RunFolder,
+    experiment: AbstractExperiment,
+    iterations: int,
+    learner: AbstractLearner,
+    tasks: int | None,
+    steps: int | None,
+) -> dict[str, Any]:
+    config = experiment.config
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
     stored = folder.read_config()
     result = {
