@@ -56,7 +56,7 @@ class HoldAngle(PendulumEnv):
         self.state = np.array([np.pi, 0.0]) + self.np_random.uniform(-0.1, 0.1, 2)
         return self._get_obs(), {}
 
-    def step(self, u: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, u: np.ndarray) -> Any:
         """The reward is minus the distance to the target."""
         observation, *_ = super().step(u)
         angle, _ = self.state
@@ -68,7 +68,7 @@ class Options:
     """How much to train on, and for how long."""
 
     meta_iterations: int = 40
-    """Meta-iterations; half a minute to a minute on two cores."""
+    """Meta-iterations; about a minute on two cores."""
     tasks: int = 16
     """Tasks in a meta-iteration."""
     rollouts: int = 8
@@ -92,7 +92,11 @@ def main(options: Options) -> np.ndarray:
     environment = OwnEnvironment(HoldAngle, options.horizon)
     exploration = Exploration(environment, likelihood_ratio, rollouts=options.rollouts)
     trainer = PolicyTrainer(
-        exploration, make_learner(environment), ProMP(3e-3), tasks_per_step=options.tasks, key=jr.key(1)
+        exploration=exploration,
+        learner=make_learner(environment),
+        outer=ProMP(3e-3),
+        tasks_per_step=options.tasks,
+        key=jr.key(1),
     )
     state = trainer.initial_state()
     while (done := int(state.step)) < options.meta_iterations:

@@ -36,15 +36,16 @@ def policy(key, observation_size=4, action_size=2, hidden=(8, 6)):
     return eqx.tree_at(others, net, noise)
 
 
-def learner(kind, environment, *, inner_lr=0.1, steps=2, first_order=False, key=0):
+@eqx.filter_jit
+def learner(kind, environment, *, inner_lr=0.1, steps=2, first_order=False, hidden=(8, 6), key=0):
     """A small learner of every kind for an environment."""
     policy_key, encoder_key, heads_key = jr.split(jr.key(key), 3)
     sizes = environment.observation_size, environment.action_size
     inner = InnerLoop(inner_lr, steps, first_order=first_order, clip_norm=None, engine="materialised")
     if kind == "multi-maml":
-        priors = eqx.filter_vmap(lambda k: policy(k, *sizes))(jr.split(policy_key, len(environment.modes)))
+        priors = eqx.filter_vmap(lambda k: policy(k, *sizes, hidden))(jr.split(policy_key, len(environment.modes)))
         return MultiMAML(priors=priors, inner=inner)
-    prior = policy(policy_key, *sizes)
+    prior = policy(policy_key, *sizes, hidden)
     if kind == "maml":
         return MAML(prior=prior, inner=inner)
     encoder = TrajectoryEncoder(*sizes, hidden=5, horizon=environment.horizon, key=encoder_key)

@@ -3,6 +3,7 @@ import json
 import xml.etree.ElementTree as ET
 
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -41,13 +42,14 @@ def random_episodes(env, tasks=2, steps=25):
     actions = 15 * rng.normal(size=(steps, tasks, env.action_size)).astype(np.float32)
     rewards = []
     for action in actions:
-        after, reward = env.step(states[-1], np.asarray(env.scale(action)), drawn)
+        after, reward = env.step(states[-1], np.asarray(env.scale(jnp.asarray(action))), drawn)
         states.append(after)
         rewards.append(reward)
-    observations = np.stack([env.observe(state) for state in states[:-1]])
-    behaviour = Gaussian(actions, np.zeros_like(actions))
-    episodes = Trajectories(observations, actions, np.stack(rewards), behaviour)
-    episodes = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf.swapaxes(0, 1)[:, None]), episodes)
+    observations = [env.observe(state) for state in states[:-1]]
+    seen, did, got = (
+        jnp.asarray(np.stack(values).swapaxes(0, 1)[:, None]) for values in (observations, actions, rewards)
+    )
+    episodes = Trajectories(seen, did, got, Gaussian(did, jnp.zeros_like(did)))
     return drawn, episodes, np.stack(states[:-1], axis=1)[:, None]
 
 
@@ -156,7 +158,7 @@ def test_frames_show_every_task_before_and_after(env):
     labels = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()]
     assert len(labels) == 2
     if isinstance(env, CheetahSpeed):
-        assert labels[0] == f"speed {float(tasks.goal[0, 0]):.2f} m/s"
+        assert labels[0] == f"speed\n{float(tasks.goal[0, 0]):.2f} m/s"
 
 
 @pytest.mark.parametrize("gl", [pytest.param("", marks=needs_gl), "nothing"])

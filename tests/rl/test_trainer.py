@@ -8,7 +8,6 @@ import pytest
 from jax.sharding import Mesh
 
 from mmaml.rl.envs.navigation import Navigation
-from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.explore import Exploration
@@ -25,7 +24,7 @@ SHORT, REACHER = ShortPointMass(2), Reacher(2, threads=1)
 def trainer(kind="mmaml", environment=SHORT, tasks=4, rollouts=2, learning_rate=1e-2, key=5, **options):
     return PolicyTrainer(
         exploration=Exploration(environment, likelihood_ratio, rollouts=rollouts),
-        learner=learner(kind, environment, inner_lr=0.05),
+        learner=learner(kind, environment, inner_lr=0.05, steps=1, hidden=(8,)),
         outer=ProMP(learning_rate, epochs=2),
         tasks_per_step=tasks,
         key=jr.key(key),
@@ -44,7 +43,7 @@ def parameters(state):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
 
 
-@pytest.mark.parametrize("environment", [SHORT, REACHER])
+@pytest.mark.parametrize("environment", [SHORT, REACHER], ids=["point", "reacher"])
 def test_one_dispatch_or_several_give_the_same_bits_and_nothing_is_compiled_anew(environment):
     t, compiled = trainer(environment=environment), compilations()
     state, history = run(t, 2)
@@ -68,9 +67,9 @@ def test_the_key_decides_everything():
 
 def test_microbatches_and_devices_change_only_rounding():
     alone = Mesh(jax.devices()[:1], "tasks")
-    state, history = run(trainer(tasks=5, mesh=alone), 2)
-    for options in ({"mesh": alone, "task_microbatch": 2}, {}, {"task_microbatch": 1}):
-        other, numbers = run(trainer(tasks=5, **options), 2)
+    state, history = run(trainer("maml", tasks=5, mesh=alone), 2)
+    for options in ({"mesh": alone, "task_microbatch": 2}, {"task_microbatch": 1}):
+        other, numbers = run(trainer("maml", tasks=5, **options), 2)
         np.testing.assert_allclose(parameters(other), parameters(state), rtol=2e-3, atol=1e-4)
         for name, values in history.items():
             np.testing.assert_allclose(numbers[name], values, rtol=1e-3, atol=1e-5)
@@ -82,15 +81,15 @@ def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adap
     _, history = run(t, 1)
     task_key, explore_key = jr.split(jr.fold_in(t.key, 0))
     tasks = SHORT.sample_tasks(task_key, 4)
-    _, episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 4), 2)
-    before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 2))
+    _, episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 4), 1)
+    before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 1))
     assert history["query_before"][0] == pytest.approx(before.mean(), rel=1e-5)
     assert history["query"][0] == pytest.approx(after.mean(), rel=1e-5)
     assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
-@pytest.mark.parametrize("environment", [PointMass(2), REACHER], ids=["point", "reacher"])
+@pytest.mark.parametrize("environment", [SHORT, REACHER], ids=["point", "reacher"])
 def test_every_learner_changes_all_it_has_in_one_meta_iteration(kind, environment):
     t = trainer(kind, environment)
     state, history = run(t, 1)
@@ -103,22 +102,18 @@ def test_every_learner_changes_all_it_has_in_one_meta_iteration(kind, environmen
         assert len(changed) > 10 and np.mean(np.concatenate([np.ravel(c) for c in changed])) > 0.5
 
 
-@pytest.mark.parametrize("kind", ["maml", "mmaml"])
-def test_learns(kind):
-    t = trainer(kind, Navigation(), tasks=8, rollouts=4)
-    state, first = t.run(t.initial_state(), 5, 5)
-    for _ in range(9):
-        state, last = t.run(state, 5, 5)
-    assert last["query"].mean() > 0.6 * first["query"].mean()
-    # Unseen tasks.
-    tasks = Navigation().sample_tasks(jr.key(99), 16)
-    untrained, trained = (
-        evaluate(t.exploration, learnt, tasks, jr.key(98), 2, at_once=8) for learnt in (t.learner, t.learner_at(state))
-    )
-    assert trained[:, -1].mean() > 0.6 * untrained[:, -1].mean()
+def test_learns():
+    t = trainer("mmaml", Navigation(), tasks=8, rollouts=4, key=6)
+    state, first = t.run(t.initial_state(), 50, 50)
+    for _ in range(4):
+        state, last = t.run(state, 50, 50)
+    untrained = first["query"][:5].mean()
+    # The first episodes have to find out whether the goal is left or right; the last ones know.
+    assert last["query"].mean() > 0.4 * untrained
+    assert last["query"].mean() > 0.4 * last["query_before"].mean()
 
 
-@pytest.mark.parametrize("environment", [SHORT, REACHER])
+@pytest.mark.parametrize("environment", [SHORT, REACHER], ids=["point", "reacher"])
 def test_evaluation_in_parts_has_a_row_for_each_task_and_a_column_for_each_phase(environment):
     t = trainer(environment=environment)
     tasks = environment.sample_tasks(jr.key(0), 5)

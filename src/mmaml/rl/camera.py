@@ -35,20 +35,22 @@ _GL = {"Linux": "egl", "Darwin": "cgl"}
 class Look(NamedTuple):
     """How to look at a kind of body: `size` of the picture in pixels, `down` in degrees, and lengths in metres.
 
-    `ball` is the radius of the goal's mark, `room` what a body takes around where it is.
+    `ball` is the radius of the goal's mark, `room` what a body takes around where it is. MuJoCo's `shadows`
+    leave black wedges where one looks far.
     """
 
     size: tuple[int, int]
     down: float
     ball: float
     room: float
+    shadows: bool = True
 
 
 _LOOKS: dict[type[AbstractMujocoEnvironment], Look] = {
     Reacher: Look((480, 480), down=80, ball=0.015, room=0.03),
-    Ant: Look((640, 480), down=40, ball=0.15, room=1.2),
-    CheetahLocation: Look((640, 240), down=28, ball=0.12, room=0.8),
-    CheetahSpeed: Look((640, 240), down=28, ball=0.12, room=0.8),
+    Ant: Look((640, 480), down=40, ball=0.15, room=1.4),
+    CheetahLocation: Look((640, 240), down=28, ball=0.12, room=1.1, shadows=False),
+    CheetahSpeed: Look((640, 240), down=28, ball=0.12, room=1.1, shadows=False),
 }
 
 
@@ -69,6 +71,7 @@ class Camera:
         self._view = mujoco.MjvCamera()
         self._view.azimuth, self._view.elevation = 90, -self._look.down
         self._scene = mujoco.MjvScene(model, 1000)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._look.shadows
         self._gl, self._context = _open(mujoco, model, self.width, self.height)
 
     def __enter__(self) -> "Camera":

@@ -47,7 +47,7 @@ def trajectories(environment: AbstractGoalEnvironment, examples: Examples) -> Fi
     count = len(examples.phases)
     figure = Figure()
     panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
-    modes, goals = np.asarray(examples.tasks.mode), np.asarray(examples.tasks.goal)
+    modes, goals = np.asarray(examples.tasks.mode).tolist(), np.asarray(examples.tasks.goal)
     for panel, episodes, phase in zip(panels, examples.episodes, examples.phases, strict=True):
         draw_goals(panel, environment)
         panel.set_title(phase)
@@ -117,7 +117,7 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
     """
     last = environment.horizon - 1
     tasks = examples.tasks
-    names = [task_name(environment, *task).replace(" (", "\n(") for task in zip(tasks.mode, tasks.goal, strict=True)]
+    names = [task_name(environment, *task) for task in zip(tasks.mode, tasks.goal, strict=True)]
     with Camera(environment) as camera:
         aspect = camera.height / camera.width
         figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))
@@ -133,7 +133,7 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
                     panel.set(xticks=[], yticks=[])
                     panel.spines[:].set_visible(False)
                 if phase == 0:
-                    panels[row, 0].set_ylabel(name)
+                    panels[row, 0].set_ylabel(name.replace(" ", "\n", 1), fontsize=8)
             for panel, when in zip(panels[-1], ("beginning", "middle", "end"), strict=True):
                 panel.set_xlabel(when, color=MUTED)
     return figure

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -112,7 +113,7 @@ def _plane(
         yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def captioned(picture: Frame, *lines: str) -> Frame:
+def captioned(picture: Frame, *lines: str) -> UInt8[np.ndarray, "taller width 3"]:
     """The picture under lines of text."""
     height, width, _ = picture.shape
     page = Image.new("RGB", (width, height + LINE_HEIGHT * len(lines)), PAPER)
@@ -141,7 +142,10 @@ def _mp4(frames: Iterator[Frame]) -> bytes:
         file = Path(folder) / "video.mp4"
         size = first.shape[1], first.shape[0]
         writer = imageio_ffmpeg.write_frames(file, size, fps=FRAMES_PER_SECOND, macro_block_size=2)
-        writer.send(None)
+        with warnings.catch_warnings():
+            # JAX warns of processes that fork and go on in Python; this one becomes ffmpeg at once.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            writer.send(None)
         for frame in chain([first], frames):
             writer.send(np.ascontiguousarray(frame))
         writer.close()
