@@ -86,5 +86,5 @@ def test_film_with_zero_heads_is_maml():
 
 
 def test_modulator_names_what_is_wrong():
-    with pytest.raises(ValueError, match=r"unknown modulation 'scale'; choose one of film"):
-        learner("scale")
+    with pytest.raises(ValueError, match=r"unknown modulation 'shift'; choose one of film"):
+        learner("shift")
