@@ -12,7 +12,8 @@ from rich.console import Console
 import mmaml
 from mmaml.cli import main
 from mmaml.domains import TABLES, open_experiment
-from mmaml.experiments.experiment import train_run
+from mmaml.experiments.experiment import EVALUATION_SEED, train_run
+from mmaml.experiments.statistics import by_mode
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.presets import PRESETS
@@ -171,3 +172,13 @@ def test_table3_fills_a_cell(capsys, monkeypatch, tmp_path):
     last = next(c for c in cells if c["stage"] == "post-adaptation")
     assert last["paper"] == -136 and last["metric"] == "return" and last["tasks"] == 8
     assert (tmp_path / "table3.md").is_file()
+
+
+def test_a_mode_with_one_task_or_none_leaves_a_result_that_is_json():
+    # Modes are drawn: of the 12 tasks of point-4's smoke budget one mode has one, of 8 tasks one has none.
+    goals = PolicyExperiment(PRESETS["point-4"]).exploration.environment
+    modes = np.asarray(goals.sample_tasks(jr.split(jr.key(EVALUATION_SEED))[0], 12).mode)
+    assert np.bincount(modes, minlength=4).min() < 2
+    result = by_mode(np.arange(12.0), modes, goals.modes)
+    json.dumps(result, allow_nan=False)
+    assert list(result["per_mode"]) == [name for i, name in enumerate(goals.modes) if (modes == i).sum() > 1]

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -15,11 +16,13 @@ from mmaml.rl.experience import Experience
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import clipped_ratio, divergence, likelihood_ratio, log_likelihood
 from mmaml.rl.outer import Lesson, ProMP, walk
-from tests.rl.problems import LEARNERS, ShortPointMass, in_double_precision, learner, lesson, policy
+from tests.rl.problems import ShortPointMass, in_double_precision, learner, lesson, policy
 
 
 ENV = ShortPointMass(2)
 EXPLORATION = Exploration(ENV, likelihood_ratio, rollouts=2)
+walked = eqx.filter_jit(walk)
+stepped = eqx.filter_jit(gradient_step)
 
 
 def flat(tree):
@@ -67,7 +70,9 @@ def test_gradient_through_all_inner_steps_equals_finite_differences(kind, inner_
 def test_at_the_behaviour_policy_both_inner_losses_have_the_same_gradient():
     net, observations = TaskModel(policy(jr.key(0))), jr.normal(jr.key(1), (20, 4))
     seen = seen_by(net(observations))
-    gradients = [jax.grad(lambda m, f=f: f(m(observations), seen))(net) for f in (likelihood_ratio, log_likelihood)]
+    gradients = [
+        jax.jit(jax.grad(lambda m, f=f: f(m(observations), seen)))(net) for f in (likelihood_ratio, log_likelihood)
+    ]
     np.testing.assert_allclose(*map(flat, gradients), rtol=1e-4, atol=1e-6)
     assert np.abs(flat(gradients[0])).max() > 1e-2
 
@@ -142,9 +147,9 @@ def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
     fomaml = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(first_order).prior
     model = TaskModel(first_order.prior)
     for step in range(2):
-        model = gradient_step(InnerLoop(0.1, clip_norm=None), model, given.phases[step], likelihood_ratio, step)
+        model = stepped(InnerLoop(0.1, clip_norm=None), model, given.phases[step], likelihood_ratio, step)
     last = given.phases[2]
-    plain = jax.grad(lambda m: clipped_ratio(m(last.inputs), last.targets, 0.1))(model).network
+    plain = jax.jit(jax.grad(lambda m: clipped_ratio(m(last.inputs), last.targets, 0.1)))(model).network
     np.testing.assert_allclose(flat(fomaml), flat(plain), rtol=1e-4, atol=1e-6)
     second_order = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(learner("maml", ENV))
     assert np.abs(flat(second_order.prior) - flat(plain)).max() > 1e-3
@@ -153,10 +158,10 @@ def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
 def test_inner_steps_are_textbook_policy_gradients():
     given, made = lesson(jr.key(0), ENV, phases=2), learner("maml", ENV, steps=1)
     seen = given.phases[0]
-    gradient = jax.grad(lambda n: likelihood_ratio(TaskModel(n)(seen.inputs), seen.targets))(made.prior)
+    gradient = jax.jit(jax.grad(lambda n: likelihood_ratio(TaskModel(n)(seen.inputs), seen.targets)))(made.prior)
     adapted = jax.tree.map(lambda p, g: p - 0.1 * g, made.prior, gradient)
     expected = TaskModel(adapted)(given.phases[1].inputs)
-    np.testing.assert_allclose(flat(walk(EXPLORATION, made, given)[1]), flat(expected), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(flat(walked(EXPLORATION, made, given)[1]), flat(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_with_identity_modulation_mmaml_walks_like_maml():
@@ -165,7 +170,7 @@ def test_with_identity_modulation_mmaml_walks_like_maml():
     silent = eqx.combine(silent, mmaml.modulator.heads)
     identity = eqx.tree_at(lambda m: m.modulator.heads, mmaml, silent)
     maml = MAML(prior=mmaml.prior, inner=mmaml.inner)
-    paths = [walk(EXPLORATION, m, given) for m in (identity, maml, mmaml)]
+    paths = [walked(EXPLORATION, m, given) for m in (identity, maml, mmaml)]
     np.testing.assert_allclose(flat(paths[0]), flat(paths[1]), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(flat(paths[2][0]), flat(paths[1][0]))
     assert np.abs(flat(paths[2][1]) - flat(paths[1][1])).max() > 1e-2
@@ -173,13 +178,13 @@ def test_with_identity_modulation_mmaml_walks_like_maml():
 
 def test_modulation_is_inferred_from_the_first_phase_alone_and_first_used_in_the_second():
     given, mmaml = lesson(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
-    said = walk(EXPLORATION, mmaml, given)
+    said = walked(EXPLORATION, mmaml, given)
     _, modulation = mmaml.modulator(given.phases[0])
     inner = InnerLoop(0.1, clip_norm=None)
-    unmodulated = gradient_step(inner, TaskModel(mmaml.prior), given.phases[0], likelihood_ratio, 0)
+    unmodulated = stepped(inner, TaskModel(mmaml.prior), given.phases[0], likelihood_ratio, 0)
     model = TaskModel(unmodulated.network, modulation)
     np.testing.assert_allclose(flat(said[1]), flat(model(given.phases[1].inputs)), rtol=1e-4, atol=1e-6)
-    model = gradient_step(inner, model, given.phases[1], likelihood_ratio, 1)
+    model = stepped(inner, model, given.phases[1], likelihood_ratio, 1)
     np.testing.assert_allclose(flat(said[2]), flat(model(given.phases[2].inputs)), rtol=1e-4, atol=1e-6)
 
 
@@ -193,7 +198,7 @@ def test_drift_of_the_first_phase_teaches_the_prior_and_not_the_modulator(steps)
     assert (np.abs(flat(gradient.modulator)).max() > 0) == (steps > 1)
 
 
-@pytest.mark.parametrize("kind", LEARNERS)
+@pytest.mark.parametrize("kind", ["multi-maml", "mmaml"])
 def test_on_its_own_episodes_a_learner_says_again_what_it_said_while_acting(kind):
     made = learner(kind, ENV)
     tasks = ENV.sample_tasks(jr.key(0), 3)
@@ -205,7 +210,7 @@ def test_on_its_own_episodes_a_learner_says_again_what_it_said_while_acting(kind
 
 def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
     given, made = lesson(jr.key(0), ENV, phases=3), learner("maml", ENV)
-    said = walk(EXPLORATION, made, given)
+    said = walked(EXPLORATION, made, given)
     gain = clipped_ratio(said[2], given.phases[2].targets, 0.2)
     drift = [divergence(said[k], given.phases[k].targets) for k in range(2)]
     found = ProMP(clip=0.2, kl_penalty=0.3).loss(EXPLORATION, made, given)
@@ -213,29 +218,26 @@ def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
 
 
 def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
-    lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=3) for i in range(3)))
-    made, mesh = learner("maml", ENV), Mesh(jax.devices()[:1], "tasks")
+    lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=2) for i in range(3)))
+    made, mesh, outer = learner("maml", ENV, steps=1), Mesh(jax.devices()[:1], "tasks"), ProMP(1e-2, epochs=2)
     parameters, rest = eqx.partition(made, eqx.is_inexact_array)
+    numbers, unravel = jax.flatten_util.ravel_pytree(parameters)
 
-    def mean_loss(parameters):
-        each = jax.vmap(lambda given: ProMP().loss(EXPLORATION, eqx.combine(parameters, rest), given))
-        return each(lessons).mean()
+    @jax.jit
+    @jax.value_and_grad
+    def mean_loss(numbers):
+        learner = eqx.combine(unravel(numbers), rest)
+        return jax.vmap(lambda given: outer.loss(EXPLORATION, learner, given))(lessons).mean()
 
-    def updated(epochs):
-        outer = ProMP(1e-2, epochs=epochs)
-        update = eqx.filter_jit(lambda p, s: outer.update(EXPLORATION, made, p, s, lessons, mesh, None))
-        return update(parameters, outer.init(parameters))
-
-    moments = [np.zeros_like(flat(parameters)) for _ in range(2)]
-    at = parameters
-    value_and_grad = jax.jit(jax.value_and_grad(mean_loss))
+    update = eqx.filter_jit(lambda p, s: outer.update(EXPLORATION, made, p, s, lessons, mesh, None))
+    found, _, loss = update(parameters, outer.init(parameters))
+    np.testing.assert_allclose(loss, mean_loss(numbers)[0], rtol=1e-5)
+    first, second, clear = 0.0, 0.0, True
     for epoch in (1, 2):
-        gradient = flat(value_and_grad(at)[1])
-        moments = [b * m + (1 - b) * g for b, m, g in zip((0.9, 0.999), moments, (gradient, gradient**2), strict=True)]
-        step = 1e-2 * (moments[0] / (1 - 0.9**epoch)) / (np.sqrt(moments[1] / (1 - 0.999**epoch)) + 1e-8)
-        expected = flat(at) - step
-        found, _, loss = updated(epoch)
+        gradient = np.asarray(mean_loss(numbers)[1])
         # Where the gradient is all but zero, Adam makes much of its rounding.
-        np.testing.assert_allclose(np.where(np.abs(gradient) > 1e-5, flat(found), expected), expected, atol=2e-4)
-        np.testing.assert_allclose(loss, mean_loss(parameters), rtol=1e-5)
-        at = found
+        clear &= np.abs(gradient) > 1e-4
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        numbers -= 1e-2 * (first / (1 - 0.9**epoch)) / (np.sqrt(second / (1 - 0.999**epoch)) + 1e-8)
+    assert clear.mean() > 0.9
+    np.testing.assert_allclose(flat(found)[clear], numbers[clear], atol=1e-4)

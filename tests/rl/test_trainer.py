@@ -1,5 +1,6 @@
 """Meta-training of policies: it learns, repeats itself bit for bit, and microbatches and devices change nothing."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -21,7 +22,7 @@ from tests.rl.problems import LEARNERS, ShortPointMass, learner
 SHORT, REACHER = ShortPointMass(2), Reacher(2, threads=1)
 
 
-def trainer(kind="mmaml", environment=SHORT, tasks=4, rollouts=2, learning_rate=1e-2, key=5, **options):
+def trainer(kind="mmaml", environment=SHORT, tasks=5, rollouts=2, learning_rate=1e-2, key=5, **options):
     return PolicyTrainer(
         exploration=Exploration(environment, likelihood_ratio, rollouts=rollouts),
         learner=learner(kind, environment, inner_lr=0.05, steps=1, hidden=(8,)),
@@ -66,26 +67,26 @@ def test_the_key_decides_everything():
 
 
 def test_microbatches_and_devices_change_only_rounding():
-    alone = Mesh(jax.devices()[:1], "tasks")
-    state, history = run(trainer("maml", tasks=5, mesh=alone), 2)
-    for options in ({"mesh": alone, "task_microbatch": 2}, {"task_microbatch": 1}):
-        other, numbers = run(trainer("maml", tasks=5, **options), 2)
-        np.testing.assert_allclose(parameters(other), parameters(state), rtol=2e-3, atol=1e-4)
-        for name, values in history.items():
-            np.testing.assert_allclose(numbers[name], values, rtol=1e-3, atol=1e-5)
     assert len(jax.devices()) == 2
+    alone = Mesh(jax.devices()[:1], "tasks")
+    (state, history), (other, numbers) = (
+        run(trainer("maml", **options), 2) for options in ({}, {"mesh": alone, "task_microbatch": 2})
+    )
+    np.testing.assert_allclose(parameters(other), parameters(state), rtol=2e-3, atol=1e-4)
+    for name, values in history.items():
+        np.testing.assert_allclose(numbers[name], values, rtol=1e-3, atol=1e-5)
 
 
 def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adaptation():
     t = trainer("maml")
     _, history = run(t, 1)
     task_key, explore_key = jr.split(jr.fold_in(t.key, 0))
-    tasks = SHORT.sample_tasks(task_key, 4)
-    _, episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 4), 1)
+    tasks = SHORT.sample_tasks(task_key, 5)
+    _, episodes = eqx.filter_jit(t.exploration.explore)(t.learner, tasks, jr.split(explore_key, 5), 1)
     before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 1))
     assert history["query_before"][0] == pytest.approx(before.mean(), rel=1e-5)
     assert history["query"][0] == pytest.approx(after.mean(), rel=1e-5)
-    assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 2, rel=1e-4)
+    assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 5**0.5, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", LEARNERS)
@@ -117,13 +118,9 @@ def test_learns():
 def test_evaluation_in_parts_has_a_row_for_each_task_and_a_column_for_each_phase(environment):
     t = trainer(environment=environment)
     tasks = environment.sample_tasks(jr.key(0), 5)
-    values = evaluate(t.exploration, t.learner, tasks, jr.key(1), 3, at_once=2)
-    assert values.shape == (5, 4) and np.isfinite(values).all()
-    assert len(np.unique(values)) == 20
-
-
-def test_evaluation_is_the_same_however_many_tasks_at_once():
-    t = trainer()
-    tasks = SHORT.sample_tasks(jr.key(0), 5)
-    found = [evaluate(t.exploration, t.learner, tasks, jr.key(1), 2, at_once=n) for n in (2, 5)]
-    np.testing.assert_allclose(*found, rtol=1e-4)
+    values = evaluate(t.exploration, t.learner, tasks, jr.key(1), 2, at_once=2)
+    assert values.shape == (5, 3) and np.isfinite(values).all()
+    assert len(np.unique(values)) == 15
+    if environment is SHORT:
+        at_once = evaluate(t.exploration, t.learner, tasks, jr.key(1), 2)
+        np.testing.assert_allclose(values, at_once[:5], rtol=1e-4)

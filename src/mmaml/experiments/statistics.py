@@ -15,8 +15,12 @@ def mean_and_ci(values: Float[np.ndarray, " tasks"]) -> dict[str, float]:
 def by_mode(
     values: Float[np.ndarray, " tasks"], modes: Int[np.ndarray, " tasks"], names: tuple[str, ...]
 ) -> dict[str, Any]:
-    """`mean_and_ci` of all tasks, and under `per_mode` of those of each mode; `names[i]` is the name of mode `i`."""
-    per_mode = {name: mean_and_ci(values[modes == i]) for i, name in enumerate(names)}
+    """`mean_and_ci` of all tasks, and under `per_mode` of those of each mode; `names[i]` is the name of mode `i`.
+
+    A mode with fewer than two tasks has no interval and is left out.
+    """
+    groups = {name: values[modes == i] for i, name in enumerate(names)}
+    per_mode = {name: mean_and_ci(group) for name, group in groups.items() if len(group) > 1}
     return {**mean_and_ci(values), "per_mode": per_mode}
 
 
