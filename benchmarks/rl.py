@@ -212,7 +212,6 @@ def measure_serial(options: Options) -> dict[str, Any]:
 
 def measure_iteration(options: Options) -> dict[str, Any]:
     """Time a meta-iteration of MMAML and its outer update alone."""
-    import equinox as eqx
     import jax
     import jax.random as jr
 
@@ -231,10 +230,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     tasks, keys = environment.sample_tasks(jr.key(0), options.tasks), jr.split(jr.key(1), options.tasks)
-    explore = trainer._explore
-    if experiment.schedule.dispatch > 1 or not hasattr(environment, "physics"):
-        explore = eqx.filter_jit(explore)
-    lessons, _ = explore(trainer.learner_at(state), tasks, keys)
+    lessons, _ = trainer._explore(trainer.learner_at(state), tasks, keys)
     update = median_seconds(lambda: trainer._update(state, lessons), options.repeats)
     phases = config.inner_steps + 1
     return {

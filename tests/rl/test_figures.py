@@ -14,7 +14,7 @@ from mmaml.rl.camera import Camera
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
-from mmaml.rl.examples import Examples, examples_of, explore, task_of_each_mode
+from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import FIGURE_SEED, embeddings, frames, trajectories, write_figures
 from mmaml.rl.paths import paths, poses
@@ -126,7 +126,7 @@ def test_embeddings_are_of_the_first_episodes():
     tasks = model.exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
     np.testing.assert_array_equal(modes, tasks.mode)
     keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)
-    lessons, _ = explore(model.learner, model.exploration, tasks, keys, 1)
+    lessons, _ = model.exploration.explore(model.learner, tasks, keys, 1)
     seen = jax.tree.map(lambda leaf: leaf[3], lessons[0])
     expected = model.learner.condition(seen, tasks.mode[3]).embedding
     assert expected is not None

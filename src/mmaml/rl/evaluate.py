@@ -1,13 +1,11 @@
 """What a learner achieves on tasks it has not seen: the return before and after each gradient step."""
 
-import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
+from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration, returns
 
 
@@ -25,20 +23,6 @@ def evaluate(
         # Always the same number, so that nothing is compiled anew for the last few.
         chosen = np.arange(first, first + at_once) % count
         chunk = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], tasks)
-        found.append(np.asarray(_returns(exploration, learner, chunk, keys[chosen], steps)))
+        _, episodes = exploration.explore(learner, chunk, keys[chosen], steps)
+        found.append(np.asarray(returns(episodes)))
     return np.concatenate(found)[:count]
-
-
-def _returns(
-    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-) -> Float[Array, "tasks phases"]:
-    if isinstance(exploration.environment, AbstractJaxEnvironment):
-        return _inside_jit(exploration, learner, tasks, keys, steps)
-    return returns(exploration.explore(learner, tasks, keys, steps)[1])
-
-
-@eqx.filter_jit
-def _inside_jit(
-    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-) -> Float[Array, "tasks phases"]:
-    return returns(exploration.explore(learner, tasks, keys, steps)[1])

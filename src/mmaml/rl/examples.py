@@ -2,15 +2,12 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Key, PyTree
 
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Samples
-from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
@@ -28,7 +25,7 @@ def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: GoalT
     """What the agent does in `tasks` before and after each of its gradient steps."""
     steps = learner.inner.steps
     keys = jr.split(jr.fold_in(jr.key(seed), 1), len(tasks.mode))
-    _, episodes = explore(learner, exploration, tasks, keys, steps)
+    _, episodes = exploration.explore(learner, tasks, keys, steps)
     return Examples(tasks, episodes, phase_names(learner, steps))
 
 
@@ -46,13 +43,3 @@ def task_of_each_mode(environment: AbstractGoalEnvironment, seed: int) -> GoalTa
     modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
     assert len(modes) == len(environment.modes)
     return jax.tree.map(lambda leaf: leaf[first], drawn)
-
-
-def explore(
-    learner: AbstractLearner, exploration: Exploration, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
-    """`exploration.explore`, jitted if it can be."""
-    whole = exploration.explore
-    if isinstance(exploration.environment, AbstractJaxEnvironment):
-        whole = eqx.filter_jit(whole)
-    return whole(learner, tasks, keys, steps)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -51,8 +52,15 @@ class Exploration(eqx.Module):
         """What was seen of each task before every of `steps` gradient steps and after the last.
 
         Everything has a leading axis of tasks, `keys` too. The first result is what one learns from, the second the
-        episodes themselves. Can be jitted if the environment is in JAX.
+        episodes themselves. All of it is one jitted function if the environment is in JAX.
         """
+        if isinstance(self.environment, AbstractJaxEnvironment):
+            return _explore_inside_jit(self, learner, tasks, keys, steps)
+        return self._explore(learner, tasks, keys, steps)
+
+    def _explore(
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+    ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
         models = _start(learner, tasks.mode)
         lessons, episodes = [], []
         for step in range(steps + 1):
@@ -66,7 +74,10 @@ class Exploration(eqx.Module):
 
 def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
     """Mean over rollouts of the sum of rewards, of each task in every phase."""
-    return jax.numpy.stack([trajectories.rewards.sum(-1).mean(-1) for trajectories in episodes], axis=-1)
+    return jnp.stack([trajectories.rewards.sum(-1).mean(-1) for trajectories in episodes], axis=-1)
+
+
+_explore_inside_jit = eqx.filter_jit(Exploration._explore)
 
 
 @eqx.filter_jit

@@ -19,7 +19,7 @@ from mmaml.rl.camera import Camera
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.examples import Examples, examples_of, explore, task_of_each_mode
+from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.explore import Exploration
 from mmaml.rl.paths import paths
 from mmaml.rl.presets import PolicyConfig
@@ -167,7 +167,7 @@ def embeddings(
     for first in range(0, count, TASKS_AT_ONCE):
         some = slice(first, first + TASKS_AT_ONCE)
         chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
-        (seen,), _ = explore(learner, exploration, chunk, keys[some], 0)
+        (seen,), _ = exploration.explore(learner, chunk, keys[some], 0)
         found.append(np.asarray(_embed(learner, seen, chunk.mode)))
     return np.concatenate(found), np.asarray(tasks.mode)
 
