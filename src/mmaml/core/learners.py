@@ -32,9 +32,10 @@ class AbstractLearner(eqx.Module):
     def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
         """The task's model before anything of the task was seen."""
 
-    @abc.abstractmethod
     def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
-        """The task's model before any gradient step."""
+        """The task's model before any gradient step; unmodulated, unless a learner says otherwise."""
+        del support
+        return self.unmodulated(mode)
 
     def adapt(
         self, support: Samples, mode: Int[Array, ""], loss: Loss, *, steps: int | None = None
@@ -58,10 +59,6 @@ class MAML(AbstractLearner):
         """The shared prior."""
         return TaskModel(self.prior)
 
-    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
-        """The shared prior."""
-        return self.unmodulated(mode)
-
 
 class MultiMAML(AbstractLearner):
     """One prior for each mode, told the true mode of every task: the paper's oracle baseline.
@@ -78,10 +75,6 @@ class MultiMAML(AbstractLearner):
         """The prior of the task's mode."""
         pick: PyTree = jax.tree.map(lambda leaf: leaf[mode] if eqx.is_array(leaf) else leaf, self.priors)
         return TaskModel(pick)
-
-    def condition(self, support: Samples, mode: Int[Array, ""]) -> TaskModel:
-        """The prior of the task's mode."""
-        return self.unmodulated(mode)
 
     def inner_for(self, mode: Int[Array, ""]) -> InnerLoop:
         """The inner loop with the step sizes of the task's mode."""
