@@ -15,7 +15,7 @@ from mmaml.nn.policy import Gaussian
 from mmaml.rl.experience import Experience
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import clipped_ratio, divergence, likelihood_ratio, log_likelihood
-from mmaml.rl.outer import Lesson, ProMP, walk
+from mmaml.rl.outer import Lesson, ProMP, Review, walk
 from tests.rl.problems import ShortPointMass, in_double_precision, learner, lesson, policy
 
 
@@ -23,6 +23,10 @@ ENV = ShortPointMass(2)
 EXPLORATION = Exploration(ENV, likelihood_ratio, rollouts=2)
 walked = eqx.filter_jit(walk)
 stepped = eqx.filter_jit(gradient_step)
+
+
+def outer_loss(outer, learner, given, exploration=EXPLORATION):
+    return outer.loss(walk(exploration, learner, given), given)
 
 
 def flat(tree):
@@ -51,7 +55,7 @@ def test_gradient_through_all_inner_steps_equals_finite_differences(kind, inner_
         given = in_double_precision(lesson(jr.key(0), ENV, phases=3))
         exploration, outer = Exploration(ENV, inner_loss, rollouts=2), ProMP(clip=0.3, kl_penalty=0.5)
         parameters, rest = eqx.partition(made, eqx.is_inexact_array)
-        value = jax.jit(lambda p: outer.loss(exploration, eqx.combine(p, rest), given))
+        value = jax.jit(lambda p: outer_loss(outer, eqx.combine(p, rest), given, exploration))
         gradient = jax.jit(jax.grad(value))(parameters)
         parts = [lambda p: p.prior] + ([lambda p: p.modulator.encoder, lambda p: p.modulator.heads] * (kind == "mmaml"))
         for part in parts:
@@ -144,14 +148,14 @@ def test_drift_costs_nothing_at_the_behaviour_and_more_beyond():
 def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
     given, outer = lesson(jr.key(0), ENV, phases=3), ProMP(kl_penalty=0.0)
     first_order = learner("maml", ENV, first_order=True)
-    fomaml = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(first_order).prior
+    fomaml = eqx.filter_jit(eqx.filter_grad(lambda m: outer_loss(outer, m, given)))(first_order).prior
     model = TaskModel(first_order.prior)
     for step in range(2):
         model = stepped(InnerLoop(0.1, clip_norm=None), model, given.phases[step], likelihood_ratio, step)
     last = given.phases[2]
     plain = jax.jit(jax.grad(lambda m: clipped_ratio(m(last.inputs), last.targets, 0.1)))(model).network
     np.testing.assert_allclose(flat(fomaml), flat(plain), rtol=1e-4, atol=1e-6)
-    second_order = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, given)))(learner("maml", ENV))
+    second_order = eqx.filter_jit(eqx.filter_grad(lambda m: outer_loss(outer, m, given)))(learner("maml", ENV))
     assert np.abs(flat(second_order.prior) - flat(plain)).max() > 1e-3
 
 
@@ -193,7 +197,7 @@ def test_drift_of_the_first_phase_teaches_the_prior_and_not_the_modulator(steps)
     given = lesson(jr.key(0), ENV, phases=steps + 1)
     nothing_gained = eqx.tree_at(lambda s: s.phases[-1].targets.advantages, given, replace_fn=jnp.zeros_like)
     mmaml, outer = learner("mmaml", ENV, steps=steps), ProMP(kl_penalty=1.0)
-    gradient = eqx.filter_jit(eqx.filter_grad(lambda m: outer.loss(EXPLORATION, m, nothing_gained)))(mmaml)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda m: outer_loss(outer, m, nothing_gained)))(mmaml)
     assert np.abs(flat(gradient.prior)).max() > 1e-3
     assert (np.abs(flat(gradient.modulator)).max() > 0) == (steps > 1)
 
@@ -213,13 +217,14 @@ def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
     said = walked(EXPLORATION, made, given)
     gain = clipped_ratio(said[2], given.phases[2].targets, 0.2)
     drift = [divergence(said[k], given.phases[k].targets) for k in range(2)]
-    found = ProMP(clip=0.2, kl_penalty=0.3).loss(EXPLORATION, made, given)
+    found = ProMP(clip=0.2, kl_penalty=0.3).loss(said, given)
     np.testing.assert_allclose(found, gain + 0.3 * (drift[0] + drift[1]) / 2, rtol=1e-5)
 
 
 def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
     lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=2) for i in range(3)))
-    made, mesh, outer = learner("maml", ENV, steps=1), Mesh(jax.devices()[:1], "tasks"), ProMP(1e-2, epochs=2)
+    made, outer = learner("maml", ENV, steps=1), ProMP(1e-2, epochs=2)
+    review = Review(EXPLORATION, made, lessons, Mesh(jax.devices()[:1], "tasks"))
     parameters, rest = eqx.partition(made, eqx.is_inexact_array)
     numbers, unravel = jax.flatten_util.ravel_pytree(parameters)
 
@@ -227,10 +232,9 @@ def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
     @jax.value_and_grad
     def mean_loss(numbers):
         learner = eqx.combine(unravel(numbers), rest)
-        return jax.vmap(lambda given: outer.loss(EXPLORATION, learner, given))(lessons).mean()
+        return jax.vmap(lambda given: outer_loss(outer, learner, given))(lessons).mean()
 
-    update = eqx.filter_jit(lambda p, s: outer.update(EXPLORATION, made, p, s, lessons, mesh, None))
-    found, _, loss = update(parameters, outer.init(parameters))
+    found, _, loss = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
     np.testing.assert_allclose(loss, mean_loss(numbers)[0], rtol=1e-5)
     first, second, clear = 0.0, 0.0, True
     for epoch in (1, 2):

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from mmaml.nn.policy import Gaussian
 from mmaml.rl.build import make_exploration, make_learner, make_outer
 from mmaml.rl.objectives import divergence, likelihood_ratio
-from mmaml.rl.outer import Lesson, walk
+from mmaml.rl.outer import Lesson, Review, walk
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.trainer import PolicyTrainer
 from mmaml.rl.trpo import TRPO, _fisher_times
@@ -71,9 +71,8 @@ def test_the_loss_falls_within_the_trust_region(trainer, lessons):
 def test_one_step_of_the_solver_follows_the_gradient(trainer, lessons):
     """With a single step of conjugate gradients the direction is that of the gradient itself."""
     state = trainer.initial_state()
-    parameters, _, _ = TRPO(solver_steps=1).update(
-        trainer.exploration, trainer.learner, state.parameters, (), lessons, trainer.mesh, None
-    )
+    review = Review(trainer.exploration, trainer.learner, lessons, trainer.mesh)
+    parameters, _, _ = eqx.filter_jit(TRPO(solver_steps=1).update)(state.parameters, (), review)
     change, _ = ravel_pytree(jax.tree.map(jnp.subtract, parameters, state.parameters))
     gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, lessons)[0])(state.parameters))
     cosine = change @ gradient / jnp.linalg.norm(change) / jnp.linalg.norm(gradient)

@@ -5,6 +5,7 @@ first ones, every gradient step taken, and the outcome judged on the last ones.
 """
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, PyTree
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.parallel import mean_value_and_grad
+from mmaml.core.parallel import mean_over_tasks, mean_value_and_grad
 from mmaml.core.task import Samples
 from mmaml.nn.policy import Gaussian
 from mmaml.rl.explore import Exploration
@@ -38,6 +39,34 @@ def walk(exploration: Exploration, learner: AbstractLearner, lesson: Lesson) -> 
     return said
 
 
+class Review(eqx.Module):
+    """The lessons of a meta-iteration, to be gone through again with other parameters.
+
+    `parameters` below have the structure of `learner` with `None` for all that is not trained. The tasks are dealt out
+    over the devices of `mesh`, `task_microbatch` at a time on each.
+    """
+
+    exploration: Exploration
+    learner: AbstractLearner
+    lessons: Lesson
+    mesh: Mesh = eqx.field(static=True)
+    task_microbatch: int | None = eqx.field(static=True, default=None)
+
+    def walk(self, parameters: PyTree, lesson: Lesson) -> list[Gaussian]:
+        """What one task's policy would have said in each phase."""
+        return walk(self.exploration, eqx.combine(parameters, self.learner), lesson)
+
+    def mean(self, measure: Callable[[PyTree, Lesson], PyTree], parameters: PyTree) -> PyTree:
+        """Mean over tasks of `measure(parameters, lesson)`."""
+        return mean_over_tasks(measure, parameters, self.lessons, self.mesh, self.task_microbatch)
+
+    def mean_value_and_grad(
+        self, loss: Callable[[PyTree, Lesson], Float[Array, ""]], parameters: PyTree
+    ) -> tuple[Float[Array, ""], PyTree]:
+        """Mean over tasks of a `loss`, and its gradient with respect to `parameters`."""
+        return mean_value_and_grad(loss, parameters, self.lessons, self.mesh, self.task_microbatch)
+
+
 class AbstractOuter(eqx.Module):
     """One way to do the outer loop's part of a meta-iteration."""
 
@@ -46,20 +75,8 @@ class AbstractOuter(eqx.Module):
         """The state before the first meta-iteration."""
 
     @abc.abstractmethod
-    def update(
-        self,
-        exploration: Exploration,
-        learner: AbstractLearner,
-        parameters: PyTree,
-        state: PyTree,
-        lessons: Lesson,
-        mesh: Mesh,
-        task_microbatch: int | None,
-    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
-        """New parameters and state after the `lessons` of many tasks, and the loss before.
-
-        `parameters` has the structure of `learner` with `None` for all that is not trained.
-        """
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
+        """New parameters and state after a meta-iteration, and the loss before."""
 
 
 class ProMP(AbstractOuter):
@@ -80,31 +97,21 @@ class ProMP(AbstractOuter):
         """Adam's."""
         return optax.adam(self.learning_rate).init(parameters)
 
-    def loss(self, exploration: Exploration, learner: AbstractLearner, lesson: Lesson) -> Float[Array, ""]:
-        """The outer loss of one task."""
-        said = walk(exploration, learner, lesson)
+    def loss(self, said: list[Gaussian], lesson: Lesson) -> Float[Array, ""]:
+        """The outer loss of one task, of what its policy says in each phase."""
         targets = [phase.targets for phase in lesson.phases]
         drift = [divergence(*pair) for pair in zip(said[:-1], targets[:-1], strict=True)]
         return clipped_ratio(said[-1], targets[-1], self.clip) + self.kl_penalty * jnp.mean(jnp.array(drift or [0.0]))
 
-    def update(
-        self,
-        exploration: Exploration,
-        learner: AbstractLearner,
-        parameters: PyTree,
-        state: PyTree,
-        lessons: Lesson,
-        mesh: Mesh,
-        task_microbatch: int | None,
-    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
         """New parameters, Adam's state, and the loss in the first epoch."""
 
         def task_loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
-            return self.loss(exploration, eqx.combine(parameters, learner), lesson)
+            return self.loss(review.walk(parameters, lesson), lesson)
 
         def epoch(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], Array]:
             parameters, state = carry
-            loss, gradient = mean_value_and_grad(task_loss, parameters, lessons, mesh, task_microbatch)
+            loss, gradient = review.mean_value_and_grad(task_loss, parameters)
             updates, state = optax.adam(self.learning_rate).update(gradient, state, parameters)
             return (eqx.apply_updates(parameters, updates), state), loss
 

@@ -14,7 +14,7 @@ from mmaml.core.meta import AbstractTrainer, MetaState, Numbers, repeat
 from mmaml.core.parallel import over_devices
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration, returns
-from mmaml.rl.outer import AbstractOuter, Lesson
+from mmaml.rl.outer import AbstractOuter, Lesson, Review
 
 
 class PolicyTrainer(AbstractTrainer):
@@ -87,9 +87,8 @@ class PolicyTrainer(AbstractTrainer):
 
     @eqx.filter_jit
     def _update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Float[Array, ""]]:
-        parameters, optimiser, loss = self.outer.update(
-            self.exploration, self.learner, state.parameters, state.optimiser, lessons, self.mesh, self.task_microbatch
-        )
+        review = Review(self.exploration, self.learner, lessons, self.mesh, self.task_microbatch)
+        parameters, optimiser, loss = self.outer.update(state.parameters, state.optimiser, review)
         return MetaState(parameters, optimiser, state.step + 1), loss
 
 

@@ -6,15 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
-from mmaml.core.learners import AbstractLearner
-from mmaml.core.parallel import mean_over_tasks, mean_value_and_grad
 from mmaml.nn.policy import Gaussian
-from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import divergence, likelihood_ratio
-from mmaml.rl.outer import AbstractOuter, Lesson, walk
+from mmaml.rl.outer import AbstractOuter, Lesson, Review
 
 
 class TRPO(AbstractOuter):
@@ -36,20 +32,11 @@ class TRPO(AbstractOuter):
         del parameters
         return ()
 
-    def update(
-        self,
-        exploration: Exploration,
-        learner: AbstractLearner,
-        parameters: PyTree,
-        state: PyTree,
-        lessons: Lesson,
-        mesh: Mesh,
-        task_microbatch: int | None,
-    ) -> tuple[PyTree, PyTree, Float[Array, ""]]:
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
         """New parameters, no state, and the loss before."""
 
         def last(parameters: PyTree, lesson: Lesson) -> Gaussian:
-            return walk(exploration, eqx.combine(parameters, learner), lesson)[-1]
+            return review.walk(parameters, lesson)[-1]
 
         def loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
             return likelihood_ratio(last(parameters, lesson), lesson.phases[-1].targets)
@@ -71,17 +58,17 @@ class TRPO(AbstractOuter):
                 pull = jax.lax.stop_gradient(_fisher_times(said, change))
                 return jnp.mean(jnp.sum(said.mean * pull.mean + said.log_std * pull.log_std, axis=-1))
 
-            _, (result, _) = mean_value_and_grad(product, (parameters, direction), lessons, mesh, task_microbatch)
+            _, (result, _) = review.mean_value_and_grad(product, (parameters, direction))
             return result
 
-        before, gradient = mean_value_and_grad(loss, parameters, lessons, mesh, task_microbatch)
+        before, gradient = review.mean_value_and_grad(loss, parameters)
         direction, _ = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=self.solver_steps)
         length = jnp.sqrt(2 * self.max_kl / jnp.maximum(optax.tree.vdot(direction, curvature(direction)), 1e-12))
 
         def attempt(search: _Search) -> _Search:
             step = length * self.shrink**search.tried
             candidate = jax.tree.map(lambda p, d: p - step * d, parameters, direction)
-            after, moved = mean_over_tasks(outcome, candidate, lessons, mesh, task_microbatch)
+            after, moved = review.mean(outcome, candidate)
             return _Search(candidate, (after < before) & (moved <= self.max_kl), search.tried + 1)
 
         def go_on(search: _Search) -> Array:
