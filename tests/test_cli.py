@@ -9,24 +9,13 @@ import pytest
 import mmaml
 from mmaml.cli import main
 from mmaml.runs.metrics import read_metrics
+from tests.commands import mmaml_command
 
 
 TINY = (
     "--budget smoke --meta-iterations 4 --evaluation-tasks 30 "
     "--tasks-per-mode 2 --hidden 8 --encoder-hidden 4 --inner-steps 2"
 )
-
-
-def mmaml_command(capsys, command, *paths):
-    """Exit code, standard output and standard error of a command; `{}` in it stand for paths."""
-    arguments = command.split(" ")
-    filled = iter(paths)
-    try:
-        code = main([str(next(filled)) if a == "{}" else a for a in arguments if a])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, " ".join(captured.err.split())
 
 
 @pytest.fixture(scope="module")

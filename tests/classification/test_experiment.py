@@ -13,6 +13,7 @@ from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
+from tests.commands import mmaml_command
 from tests.compilation import compilations
 
 
@@ -41,16 +42,6 @@ def shapes(tmp_path):
     return tmp_path
 
 
-def command(capsys, text, *paths):
-    filled = iter(paths)
-    try:
-        code = main([str(next(filled)) if a == "{}" else a for a in text.split()])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, " ".join(captured.err.split())
-
-
 def test_a_run_leaves_everything_it_promises(run):
     result = json.loads((run / "result.json").read_text())
     assert result["metric"] == "accuracy" and not result["lower_is_better"]
@@ -65,12 +56,12 @@ def test_a_run_leaves_everything_it_promises(run):
 
 def test_evaluating_the_best_checkpoint_again_gives_the_same(capsys, run):
     before = json.loads((run / "result.json").read_text())["stages"]
-    code, out, _ = command(capsys, "evaluate {} --json", run)
+    code, out, _ = mmaml_command(capsys, "evaluate {} --json", run)
     assert code == 0 and json.loads(out)["stages"] == before
 
 
 def test_adapt_to_folders_of_pictures(capsys, run, shapes):
-    code, out, _ = command(capsys, "adapt {} --support {} --query {}", run, shapes / "support", shapes / "query")
+    code, out, _ = mmaml_command(capsys, "adapt {} --support {} --query {}", run, shapes / "support", shapes / "query")
     header, *rows = [line.split(",") for line in out.splitlines()]
     assert (
         code == 0
@@ -90,12 +81,12 @@ def test_adapt_to_folders_of_pictures(capsys, run, shapes):
     ],
 )
 def test_adapt_says_what_is_wrong_with_the_folders(capsys, run, shapes, support, query, message):
-    code, _, err = command(capsys, "adapt {} --support {} --query {}", run, shapes / support, shapes / query)
+    code, _, err = mmaml_command(capsys, "adapt {} --support {} --query {}", run, shapes / support, shapes / query)
     assert code == 2 and message in err
 
 
 def test_the_exported_model_is_the_run_s(capsys, run, tmp_path):
-    assert command(capsys, "export {} {}", run, tmp_path / "model.safetensors")[0] == 0
+    assert mmaml_command(capsys, "export {} {}", run, tmp_path / "model.safetensors")[0] == 0
     digits = find("digits")
     images, labels = digits.images[:30:10], ["a", "b", "b"]
     tasks = [mmaml.load(path).adapt(images, labels) for path in (run, tmp_path / "model.safetensors")]
@@ -134,13 +125,13 @@ def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
 )
 def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):
     text = f"train classification-2 --budget smoke --queries 2 {options} --out {{}}"
-    code, _, err = command(capsys, text, tmp_path / "run")
+    code, _, err = mmaml_command(capsys, text, tmp_path / "run")
     assert code == 2 and message in err and not (tmp_path / "run").exists()
 
 
 def test_a_data_set_that_is_not_here_is_named(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MMAML_DATA", str(tmp_path))
-    code, _, err = command(capsys, "train omniglot --budget demo --out {}", tmp_path / "run")
+    code, _, err = mmaml_command(capsys, "train omniglot --budget demo --out {}", tmp_path / "run")
     assert code == 2 and "mmaml data fetch omniglot" in err
 
 
@@ -151,7 +142,7 @@ def test_folders_of_one_name_are_refused(capsys, tmp_path):
             for j in range(3):
                 Image.new("RGB", (5, 5)).save(tmp_path / str(i) / "moths" / c / f"{j}.png")
     paths = [tmp_path / str(i) / "moths" for i in range(2)]
-    code, _, err = command(capsys, "train classification --data {} {} --out {}", *paths, tmp_path / "run")
+    code, _, err = mmaml_command(capsys, "train classification --data {} {} --out {}", *paths, tmp_path / "run")
     assert code == 2 and "named moths, moths" in err
 
 
@@ -164,7 +155,7 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
             for j in range(3):
                 Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(folder / f"{j}.png")
     text = f"train classification --data {{}} {{}} {TINY} --way 2 --json --out {{}}"
-    code, out, _ = command(capsys, text, tmp_path / "photos", tmp_path / "sketches", tmp_path / "run")
+    code, out, _ = mmaml_command(capsys, text, tmp_path / "photos", tmp_path / "sketches", tmp_path / "run")
     assert code == 0 and json.loads(out)["data"] == "photos, sketches"
 
 

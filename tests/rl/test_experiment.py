@@ -22,22 +22,12 @@ from mmaml.runs.config import to_dict
 from mmaml.runs.errors import Interrupted
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from tests.commands import mmaml_command
 
 
 SIZES = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4 --evaluation-tasks 8"
 # More than one dispatch of every environment.
 ITERATIONS = {"point-2": 6, "reacher-2": 2}
-
-
-def mmaml_command(capsys, command, *paths):
-    """Exit code, standard output and standard error of a command; `{}` in it stand for paths."""
-    filled = iter(paths)
-    try:
-        code = main([str(next(filled)) if a == "{}" else a for a in command.split()])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, " ".join(captured.err.replace("│", " ").split())
 
 
 @pytest.fixture(scope="module")
