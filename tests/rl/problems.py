@@ -24,6 +24,11 @@ class ShortPointMass(PointMass):
     horizon: ClassVar[int] = 5
 
 
+def begin(environment, tasks, key):
+    """First states of one episode of each task."""
+    return environment.reset(jr.split(jr.key(key), len(tasks.mode)), tasks)
+
+
 def policy(key, observation_size=4, action_size=2, hidden=(8, 6)):
     """A policy whose biases are not zero and whose deviations are not one, or tests would not see them."""
 

@@ -21,6 +21,7 @@ from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
 from tests.rl.learners import tiny_model
+from tests.rl.problems import begin
 
 
 def can_draw() -> bool:
@@ -38,7 +39,7 @@ def random_episodes(env, tasks=2, steps=25):
     """Episodes of random actions, with one rollout a task, and the states they went through."""
     rng = np.random.default_rng(0)
     drawn = env.sample_tasks(jr.key(1), tasks)
-    states = [env.reset(jr.key(2), drawn)]
+    states = [begin(env, drawn, 2)]
     actions = 15 * rng.normal(size=(steps, tasks, env.action_size)).astype(np.float32)
     rewards = []
     for action in actions:

@@ -11,6 +11,7 @@ from mmaml.rl.envs.catalogue import ENVIRONMENTS
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import Reacher, fingertip
+from tests.rl.problems import begin
 
 
 def forward(env, state):
@@ -26,7 +27,7 @@ def stepped(env, n=6, steps=30):
     """States before and after, actions beyond the bounds, tasks and rewards of one step somewhere in an episode."""
     rng = np.random.default_rng(0)
     tasks = env.sample_tasks(jr.key(1), n)
-    states = env.reset(jr.key(2), tasks)
+    states = begin(env, tasks, 2)
     for _ in range(steps):
         states, _ = env.step(states, rng.normal(size=(n, env.action_size)), tasks)
     actions = 1.5 * rng.normal(size=(n, env.action_size))
@@ -82,7 +83,7 @@ def test_observations():
 def test_first_states():
     n = 3000
     for env, qvel_std in ((Reacher(threads=1), 0.005 / 3**0.5), (Ant(threads=1), 0.1), (CheetahSpeed(threads=1), 0.1)):
-        states = env.reset(jr.key(0), env.sample_tasks(jr.key(1), n))
+        states = env.reset(jr.split(jr.key(0), n), env.sample_tasks(jr.key(1), n))
         qpos, qvel = env.physics.qpos(states) - env.physics.model.qpos0, env.physics.qvel(states)
         assert not states[:, 0].any()
         assert np.abs(qpos).max() <= 0.1 + 1e-9
@@ -94,7 +95,7 @@ def test_first_states():
             < 0.08
         )
     env = Reacher(threads=1)
-    assert np.abs(env.reset(jr.key(0), env.sample_tasks(jr.key(1), n))[:, 4:]).max() <= 0.005
+    assert np.abs(env.reset(jr.split(jr.key(0), n), env.sample_tasks(jr.key(1), n))[:, 4:]).max() <= 0.005
 
 
 @pytest.mark.parametrize("name", ["reacher-6", "ant-2", "cheetah-location", "cheetah-speed"])
@@ -102,7 +103,7 @@ def test_rollouts_follow_the_seed_and_have_the_sizes_they_declare(name):
     def run(threads, seed):
         env = ENVIRONMENTS[name](threads=threads)
         tasks = env.sample_tasks(jr.key(seed), 6)
-        states = env.reset(jr.key(seed), tasks)
+        states = begin(env, tasks, seed)
         total = np.zeros(6)
         for t in range(8):
             actions = env.scale(10 * jr.normal(jr.key(100 * seed + t), (6, env.action_size)))
@@ -119,7 +120,7 @@ def test_rollouts_follow_the_seed_and_have_the_sizes_they_declare(name):
 def test_steps_change_none_of_their_arguments():
     env = Ant(threads=1)
     tasks = env.sample_tasks(jr.key(0), 6)
-    states, actions = env.reset(jr.key(0), tasks), np.full((6, 8), 3.0)
+    states, actions = begin(env, tasks, 0), np.full((6, 8), 3.0)
     kept = states.copy()
     env.step(states, actions, tasks)
     np.testing.assert_array_equal(states, kept)

@@ -23,6 +23,7 @@ from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.own import OwnEnvironment
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.runs.errors import RunFailed, UserError
+from tests.rl.problems import begin
 
 
 SOURCE = '''
@@ -108,7 +109,7 @@ def test_a_policys_ten_is_the_bound_on_either_side(line, action):
 
 def test_every_episode_has_its_task_and_bounded_actions(line):
     tasks = line.sample_tasks(jr.key(0), 5)
-    state = line.reset(jr.key(1), tasks)
+    state = begin(line, tasks, 1)
     assert len(np.unique(state.observations)) == 5
     actions = np.linspace(-9, 1.9, 10).reshape(5, 2).astype(np.float32)
     after, rewards = line.step(state, actions, tasks)
@@ -124,20 +125,20 @@ def test_every_episode_has_its_task_and_bounded_actions(line):
 def test_same_key_same_episodes(line):
     def episodes(key, n):
         tasks = line.sample_tasks(jr.key(0), n)
-        state = line.reset(key, tasks)
+        state = begin(line, tasks, key)
         for _ in range(line.horizon):
             state, rewards = line.step(state, np.full((n, 2), 0.1), tasks)
         return rewards
 
-    first = episodes(jr.key(1), 3)
-    others = episodes(jr.key(2), 5)
-    np.testing.assert_array_equal(episodes(jr.key(1), 3), first)
+    first = episodes(1, 3)
+    others = episodes(2, 5)
+    np.testing.assert_array_equal(episodes(1, 3), first)
     assert not np.isin(others, first).any()
 
 
 def test_an_episode_that_ended_stays_where_it_is(line):
     tasks = line.sample_tasks(jr.key(0), 2)
-    state = line.reset(jr.key(1), tasks)
+    state = begin(line, tasks, 1)
     actions = np.array([[2.5, 0], [0.1, 0]])
     ended, rewards = line.step(state, actions, tasks)
     assert ended.over.tolist() == [True, False] and (rewards < 0).all()
@@ -148,7 +149,7 @@ def test_an_episode_that_ended_stays_where_it_is(line):
 
 def test_only_the_latest_state_can_be_stepped(line):
     tasks = line.sample_tasks(jr.key(0), 2)
-    old = line.reset(jr.key(1), tasks)
+    old = begin(line, tasks, 1)
     line.step(old, np.zeros((2, 2)), tasks)
     with pytest.raises(ValueError, match="only the latest"):
         line.step(old, np.zeros((2, 2)), tasks)
@@ -159,7 +160,7 @@ def test_a_time_limit_of_gymnasium_is_the_horizon_and_wrappers_are_looked_throug
     env = OwnEnvironment(lambda: gymnasium.make(spec, disable_env_checker=True))
     assert env.horizon == 4
     tasks = env.sample_tasks(jr.key(0), 2)
-    state = env.reset(jr.key(1), tasks)
+    state = begin(env, tasks, 1)
     for _ in range(4):
         assert not state.over.any()
         state, _ = env.step(state, np.zeros((2, 2)), tasks)
@@ -171,7 +172,7 @@ def test_our_own_environments_are_the_same_by_this_way():
     ours, env = PointMass(2), OwnEnvironment(lambda: gymnasium.make("mmaml.rl.envs.gym:mmaml/PointMass-v0", modes=2))
     tasks = env.sample_tasks(jr.key(0), 3)
     assert env.horizon == ours.horizon and tasks.task.goal.shape == (3, 2)
-    state = env.reset(jr.key(1), tasks)
+    state = begin(env, tasks, 1)
     actions = np.asarray(env.scale(10 * jr.normal(jr.key(2), (3, 2))))
     after, rewards = env.step(state, actions, tasks)
     expected, expected_rewards = jax.vmap(ours.step)(state.observations, actions, tasks.task)
@@ -229,9 +230,9 @@ def test_what_is_not_finite_stops_the_run(seen, reward):
     env = OwnEnvironment(changed(step=lambda self, action: (seen, reward, False, False, {})))
     tasks = env.sample_tasks(jr.key(0), 2)
     with pytest.raises(RunFailed, match="not finite in 2 of 2 episodes"):
-        env.step(env.reset(jr.key(1), tasks), np.zeros((2, 2)), tasks)
+        env.step(begin(env, tasks, 1), np.zeros((2, 2)), tasks)
     with pytest.raises(RunFailed, match="training has diverged"):
-        env.step(env.reset(jr.key(1), tasks), np.full((2, 2), np.nan), tasks)
+        env.step(begin(env, tasks, 1), np.full((2, 2), np.nan), tasks)
 
 
 def test_gymnasium_is_asked_for(monkeypatch):

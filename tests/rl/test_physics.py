@@ -47,13 +47,13 @@ def test_states_equal_those_of_mj_step_for_any_number_of_threads(name):
     env = MAKERS[name](threads=1)
     steps, episodes = 60, 6
     controls = np.random.default_rng(0).uniform(-1, 1, (steps, episodes, env.action_size))
-    first = env.reset(jr.key(0), env.sample_tasks(jr.key(1), episodes))
+    first = env.reset(jr.split(jr.key(0), episodes), env.sample_tasks(jr.key(1), episodes))
     expected = by_hand(env, first, controls)
     if name == "ant":
         assert (expected[-1, :, 3] > 0).all(), "the floor holds them: contacts are part of this"
     for threads in (1, 2, 3):
         env = MAKERS[name](threads=threads)
-        states = env.reset(jr.key(0), env.sample_tasks(jr.key(1), episodes))
+        states = env.reset(jr.split(jr.key(0), episodes), env.sample_tasks(jr.key(1), episodes))
         np.testing.assert_array_equal(states, first)
         for control, wanted in zip(controls, expected, strict=True):
             states = env.advance(states, control)
@@ -63,7 +63,7 @@ def test_states_equal_those_of_mj_step_for_any_number_of_threads(name):
 
 def test_a_step_depends_on_state_and_control_alone():
     env = Ant(threads=2)
-    states = env.reset(jr.key(0), env.sample_tasks(jr.key(1), 6))
+    states = env.reset(jr.split(jr.key(0), 6), env.sample_tasks(jr.key(1), 6))
     controls = np.random.default_rng(0).uniform(-1, 1, (6, 8))
     for _ in range(40):
         states = env.advance(states, controls)
@@ -122,7 +122,7 @@ def test_only_the_floor_is_touched():
 def test_broken_actions_and_states_are_reported(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     env = MAKERS[name](threads=2)
-    states, controls = env.reset(jr.key(0), env.sample_tasks(jr.key(1), 6)), np.zeros((6, env.action_size))
+    states, controls = env.reset(jr.split(jr.key(0), 6), env.sample_tasks(jr.key(1), 6)), np.zeros((6, env.action_size))
     controls[2, 1] = np.nan
     with pytest.raises(RunFailed, match="not finite in 1 of 6 episodes"):
         env.step(states, controls, env.sample_tasks(jr.key(0), 6))

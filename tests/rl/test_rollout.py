@@ -14,6 +14,7 @@ from mmaml.core.network import TaskModel
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.rollout import rollout
+from tests.compilation import compilations
 from tests.rl.problems import policy
 
 
@@ -24,8 +25,8 @@ STARTS = []
 class RememberingReacher(Reacher):
     """Tells the first states, which its observations do not show in full."""
 
-    def reset(self, key, task):
-        STARTS.append(super().reset(key, task))
+    def reset(self, keys, task):
+        STARTS.append(super().reset(keys, task))
         return STARTS[-1]
 
 
@@ -111,6 +112,20 @@ def test_number_of_threads_changes_nothing(reacher):
     again = roll(Reacher(2, threads=1))
     for a, b in zip(*map(jax.tree.leaves, (again, reacher.path)), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_tasks_that_go_along_change_no_episode(reacher):
+    """Bits of the policy's matrix products may depend on the size of a batch."""
+    models, tasks = jax.tree.map(lambda leaf: leaf[:2], (models_for(reacher.environment), reacher.tasks))
+    fewer = roll(reacher.environment, models=models, tasks=tasks, keys=jr.split(jr.key(2), TASKS)[:2])
+    np.testing.assert_allclose(fewer.observations, reacher.path.observations[:2], atol=1e-4)
+
+
+def test_an_environment_made_anew_compiles_nothing(reacher):
+    roll(reacher.environment)
+    compiled = compilations()
+    roll(RememberingReacher(2, threads=2))
+    assert not compiled
 
 
 def test_behaviour_is_what_the_task_s_own_policy_says_of_the_observation(either):

@@ -60,10 +60,10 @@ def _noise(environment: AbstractBatchEnvironment | AbstractJaxEnvironment, key: 
 def _step_by_step(
     environment: AbstractBatchEnvironment, models: TaskModel, tasks: PyTree, keys: Key[Array, " tasks"], rollouts: int
 ) -> Trajectories:
-    start_key, noise = _draw(environment, keys, rollouts)
+    start_keys, noise = _draw(environment, keys, rollouts)
     each = jax.tree.map(lambda leaf: np.asarray(leaf).repeat(rollouts, 0), tasks)
     shape = (len(keys), rollouts)
-    state = environment.reset(start_key, each)
+    state = environment.reset(start_keys, each)
     path = []
     for step in range(environment.horizon):
         observations = environment.observe(state).reshape(*shape, -1)
@@ -76,9 +76,13 @@ def _step_by_step(
 @eqx.filter_jit
 def _draw(
     environment: AbstractBatchEnvironment, keys: Key[Array, " tasks"], rollouts: int
-) -> tuple[PRNGKeyArray, Float[Array, "tasks steps rollouts action"]]:
-    start_key, noise_keys = keys[0], jax.vmap(lambda key: jr.fold_in(key, 1))(keys)
-    return jr.fold_in(start_key, 0), jax.vmap(lambda key: _noise(environment, key, rollouts))(noise_keys)
+) -> tuple[Key[Array, " episodes"], Float[Array, "tasks steps rollouts action"]]:
+    def draw(key: PRNGKeyArray) -> tuple[Key[Array, " rollouts"], Float[Array, "steps rollouts action"]]:
+        start_key, noise_key = jr.split(key)
+        return jr.split(start_key, rollouts), _noise(environment, noise_key, rollouts)
+
+    start_keys, noise = jax.vmap(draw)(keys)
+    return start_keys.reshape(-1), noise
 
 
 @eqx.filter_jit

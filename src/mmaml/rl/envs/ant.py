@@ -53,10 +53,10 @@ class Ant(AbstractMujocoEnvironment):
         task = self.goals.sample(key, n)
         return GoalTask(jnp.concatenate([task.goal, jnp.full((n, 1), GOAL_HEIGHT)], axis=1), task.mode)
 
-    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+    def initial(self, key: PRNGKeyArray) -> tuple[Float[Array, " 15"], Float[Array, " 14"]]:
         """Every position (the quaternion is left unnormalised) within ±0.1, uniform; velocities normal, std 0.1."""
         qpos_key, qvel_key = jr.split(key)
-        return jr.uniform(qpos_key, (n, 15), minval=-0.1, maxval=0.1), 0.1 * jr.normal(qvel_key, (n, 14))
+        return jr.uniform(qpos_key, (15,), minval=-0.1, maxval=0.1), 0.1 * jr.normal(qvel_key, (14,))
 
     def observe(self, state: State) -> Float[np.ndarray, "episodes 29"]:
         """All but the time."""

@@ -35,10 +35,10 @@ class AbstractCheetah(AbstractMujocoEnvironment):
         """Goals of the shape `(n, 1)`."""
         return self.goals.sample(key, n)
 
-    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+    def initial(self, key: PRNGKeyArray) -> tuple[Float[Array, " 9"], Float[Array, " 9"]]:
         """Every position within ±0.1, uniform; velocities normal, std 0.1."""
         qpos_key, qvel_key = jr.split(key)
-        return jr.uniform(qpos_key, (n, 9), minval=-0.1, maxval=0.1), 0.1 * jr.normal(qvel_key, (n, 9))
+        return jr.uniform(qpos_key, (9,), minval=-0.1, maxval=0.1), 0.1 * jr.normal(qvel_key, (9,))
 
     @abc.abstractmethod
     def achieved(self, state: State, next_state: State) -> Float[np.ndarray, " episodes"]:

@@ -9,8 +9,9 @@ import abc
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
+import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
 from mmaml.rl.envs.physics import Physics
@@ -115,8 +116,8 @@ class AbstractBatchEnvironment(AbstractEnvironment):
     """Steps the episodes of all tasks at once, outside jit. Every array has a leading axis of episodes."""
 
     @abc.abstractmethod
-    def reset(self, key: PRNGKeyArray, task: Any) -> Any:
-        """Random first states, one for each of the tasks."""
+    def reset(self, keys: Key[Array, " episodes"], task: Any) -> Any:
+        """Random first states, each drawn with its own key."""
 
     @abc.abstractmethod
     def observe(self, state: Any) -> Float[np.ndarray, "episodes observation"]:
@@ -140,12 +141,13 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
     physics: eqx.AbstractVar[Physics]
 
     @abc.abstractmethod
-    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
-        """Random `qpos` and `qvel` of `n` first states, as offsets from the model's own pose at rest."""
+    def initial(self, key: PRNGKeyArray) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+        """Random `qpos` and `qvel` of one first state, as offsets from the model's own pose at rest."""
 
-    def reset(self, key: PRNGKeyArray, task: GoalTask) -> State:
-        """Random first states, one for each of the tasks."""
-        return self.physics.states(*(np.asarray(x, np.float64) for x in self.initial(key, len(task.mode))))
+    def reset(self, keys: Key[Array, " episodes"], task: GoalTask) -> State:
+        """Random first states, each drawn with its own key."""
+        del task
+        return self.physics.states(*(np.asarray(x, np.float64) for x in _initial(self, keys)))
 
     @abc.abstractmethod
     def observe(self, state: State) -> Float[np.ndarray, "episodes observation"]:
@@ -167,3 +169,10 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
         action = np.asarray(action).clip(-self.action_bound, self.action_bound)
         next_state = self.advance(state, action)
         return next_state, self.reward(state, action, next_state, task)
+
+
+@eqx.filter_jit
+def _initial(
+    environment: AbstractMujocoEnvironment, keys: Key[Array, " episodes"]
+) -> tuple[Float[Array, "episodes nq"], Float[Array, "episodes nv"]]:
+    return jax.vmap(environment.initial)(keys)

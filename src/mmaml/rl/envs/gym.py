@@ -59,7 +59,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._drawn: Any = None
         # Everything below is for a batch of one.
         if isinstance(env, AbstractJaxEnvironment):
-            self._reset = jax.jit(lambda key, task: env.reset(key)[None])
+            self._reset = jax.jit(jax.vmap(lambda key, task: env.reset(key)))
             self._observe = jax.jit(jax.vmap(env.observe))
             self._step = jax.jit(jax.vmap(env.step))
         else:
@@ -85,7 +85,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         task = self.sample_tasks(1)[0] if self._task is None else self._task
         self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
-        self._state = self._reset(self._key(), self._drawn)
+        self._state = self._reset(self._key()[None], self._drawn)
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:

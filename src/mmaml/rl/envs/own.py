@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.rl.envs.contract import (
     Workers,
@@ -98,7 +98,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> OwnTask:
         """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
         env = self._workers.first(1)[0]
-        env.reset(seed=_seeds(key, 1)[0])
+        env.reset(seed=_seeds(key[None])[0])
         tasks = list(attribute(env, "sample_tasks")(n))
         if len(tasks) != n:
             raise UserError(f"{self._workers.name}: sample_tasks({n}) gave {len(tasks)} tasks.")
@@ -110,11 +110,11 @@ class OwnEnvironment(AbstractBatchEnvironment):
             )
         return OwnTask(stack_tasks(env, tasks), jnp.array(modes))
 
-    def reset(self, key: PRNGKeyArray, task: OwnTask) -> OwnState:
-        """Set the task of each episode and begin it, with seeds drawn from `key`."""
+    def reset(self, keys: Key[Array, " episodes"], task: OwnTask) -> OwnState:
+        """Set the task of each episode and begin it, with a seed drawn from its key."""
         count = len(task.mode)
         state = OwnState(np.zeros((count, self.observation_size), np.float32), np.zeros(count, bool))
-        for i, (env, seed) in enumerate(zip(self._workers.first(count), _seeds(key, count), strict=True)):
+        for i, (env, seed) in enumerate(zip(self._workers.first(count), _seeds(keys), strict=True)):
             attribute(env, "set_task")(jax.tree.map(lambda leaf, i=i: leaf[i], task.task))
             seen, _ = env.reset(seed=seed)
             require_shape(env, seen, state.observations.shape[1:])
@@ -160,7 +160,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def _require_repeatable(self) -> None:
         """Without it no run could be repeated, or resumed as if it had not stopped."""
         tasks = [self.sample_tasks(jr.key(0), 2) for _ in range(2)]
-        starts = [self.reset(jr.key(1), tasks[0]).observations for _ in range(2)]
+        starts = [self.reset(jr.split(jr.key(1)), tasks[0]).observations for _ in range(2)]
         for method, (first, second) in (("sample_tasks", tasks), ("reset", starts)):
             if not jax.tree.all(jax.tree.map(np.array_equal, first, second)):
                 raise UserError(
@@ -169,5 +169,5 @@ class OwnEnvironment(AbstractBatchEnvironment):
                 )
 
 
-def _seeds(key: PRNGKeyArray, count: int) -> list[int]:
-    return np.asarray(jr.randint(key, (count,), 0, 2**31 - 1)).tolist()
+def _seeds(keys: Key[Array, " n"]) -> list[int]:
+    return np.asarray(jax.vmap(lambda key: jr.randint(key, (), 0, 2**31 - 1))(keys)).tolist()

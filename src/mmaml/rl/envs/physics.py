@@ -25,6 +25,7 @@ class Physics:
         `ValueError` for fewer than one thread.
         """
         mujoco, rollout = _engine()
+        self._made_of = name, substeps, threads
         threads = (os.cpu_count() or 1) if threads is None else threads
         if threads < 1:
             raise ValueError(f"physics got {threads} threads; at least 1 is needed")
@@ -36,6 +37,13 @@ class Physics:
         self._workspaces = [mujoco.MjData(self.model) for _ in range(threads)]
         # No pool for one thread: the caller's own does the work.
         self._pool = rollout.Rollout(nthread=threads if threads > 1 else 0)
+
+    def __eq__(self, other: object) -> bool:
+        """Alike if made alike, so that jitted functions know an environment again."""
+        return isinstance(other, Physics) and self._made_of == other._made_of
+
+    def __hash__(self) -> int:
+        return hash(self._made_of)
 
     def states(
         self, qpos: Float[np.ndarray, "episodes nq"], qvel: Float[np.ndarray, "episodes nv"]

@@ -65,9 +65,9 @@ class Reacher(AbstractMujocoEnvironment):
         distance = jnp.linalg.norm(goal, axis=1, keepdims=True)
         return GoalTask(goal * jnp.minimum(1, REACH / distance), task.mode)
 
-    def initial(self, key: PRNGKeyArray, n: int) -> tuple[Array, Array]:
+    def initial(self, key: PRNGKeyArray) -> tuple[Float[Array, " 3"], Float[Array, " 3"]]:
         """Angles within ±0.1 and velocities within ±0.005 of zero, uniform."""
-        qpos, qvel = jr.uniform(key, (2, n, 3), minval=-1.0)
+        qpos, qvel = jr.uniform(key, (2, 3), minval=-1.0)
         return 0.1 * qpos, 0.005 * qvel
 
     def observe(self, state: State) -> Float[np.ndarray, "episodes 7"]:
