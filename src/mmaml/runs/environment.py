@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -42,6 +43,17 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "devices": jax.device_count(),
     }
+
+
+def peak_memory() -> int:
+    """Most bytes that the busiest accelerator, or on CPUs this process, has held so far."""
+    import jax
+
+    accelerators = [stats for device in jax.local_devices() if (stats := device.memory_stats())]
+    if accelerators:
+        return max(stats["peak_bytes_in_use"] for stats in accelerators)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Progress of a run: a live bar on a terminal, plain lines anywhere else."""
+"""Progress of a run: a live bar on a terminal, plain lines anywhere else, and early on what the run will cost."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,12 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from mmaml.runs.environment import peak_memory
+
+
+LONG = 300.0
+"""Seconds from which on a run is told what it will cost."""
+
 
 class Report(Protocol):
     """Shows how far a run is: `report(step, {"loss": 0.4})`."""
@@ -15,17 +21,44 @@ class Report(Protocol):
     def __call__(self, step: int, numbers: dict[str, float]) -> None: ...  # noqa: D102
 
 
-def _text(numbers: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+class _Pace:
+    """Seconds an iteration takes, from the first report on: what comes before it is mostly compilation."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def seconds(self, step: int) -> float | None:
+        """Mean seconds of an iteration; `None` in the first report."""
+        self._first = self._first or (step, time.monotonic())
+        first, then = self._first
+        return (time.monotonic() - then) / (step - first) if step > first else None
+
+
+def _text(numbers: dict[str, float], seconds: float | None) -> str:
+    speed = {} if seconds is None else {"it/s": 1 / max(seconds, 1e-9)}
+    return "  ".join(f"{name} {value:.4g}" for name, value in {**speed, **numbers}.items())
+
+
+def _cost(iterations: int, seconds: float) -> str:
+    return (
+        f"{iterations:,} meta-iterations will take about {iterations * seconds / 60:,.0f} min; "
+        f"memory so far at most {peak_memory() / 2**30:.1f} GiB."
+    )
 
 
 @contextmanager
 def progress(title: str, total: int, start: int, console: Console, seconds_between: float = 15.0) -> Iterator[Report]:
-    """Show progress from iteration `start` to `total`, with speed and time left."""
-    began = time.monotonic()
+    """Show progress from iteration `start` to `total`: speed, time left, and early on what a long run will cost."""
+    pace = _Pace()
+    last, told = 0.0, False
 
-    def speed(step: int) -> float:
-        return (step - start) / max(time.monotonic() - began, 1e-9)
+    def tell_cost(step: int, seconds: float | None) -> None:
+        nonlocal told
+        if seconds is None or told:
+            return
+        told = True
+        if (total - step) * seconds > LONG:
+            console.print(f"{title}  {_cost(total - step, seconds)}", highlight=False, soft_wrap=True)
 
     if console.is_terminal:
         columns = (
@@ -41,20 +74,21 @@ def progress(title: str, total: int, start: int, console: Console, seconds_betwe
             task = bar.add_task(title, total=total, completed=start, numbers="compiling…")
 
             def live(step: int, numbers: dict[str, float]) -> None:
-                bar.update(task, completed=step, numbers=_text({"it/s": speed(step), **numbers}))
+                seconds = pace.seconds(step)
+                tell_cost(step, seconds)
+                bar.update(task, completed=step, numbers=_text(numbers, seconds))
 
             yield live
         return
 
-    last = 0.0
-
     def lines(step: int, numbers: dict[str, float]) -> None:
         nonlocal last
+        seconds = pace.seconds(step)
+        tell_cost(step, seconds)
         if time.monotonic() - last < seconds_between and step < total:
             return
         last = time.monotonic()
-        left = (total - step) / max(speed(step), 1e-9)
-        shown = _text({"it/s": speed(step), **numbers})
-        console.print(f"{title}  {step}/{total}  {shown}  left {left / 60:.1f} min", highlight=False, soft_wrap=True)
+        left = "" if seconds is None else f"  left {(total - step) * seconds / 60:.1f} min"
+        console.print(f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}", highlight=False, soft_wrap=True)
 
     yield lines

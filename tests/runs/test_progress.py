@@ -1,0 +1,56 @@
+"""What is shown of a run while it goes on."""
+
+import io
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+
+from mmaml.runs import progress as module
+from mmaml.runs.environment import peak_memory
+from mmaml.runs.progress import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0 + now.seconds))
+    return now
+
+
+def shown(clock, total, *, terminal):
+    """All that is printed of a run that compiles for a minute and then makes ten iterations a second."""
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=300)
+    with progress("run", total, 20, console) as report:
+        clock.seconds += 60
+        report(30, {"loss": 2.0})
+        for step in (40, 50, 50):
+            clock.seconds += 0.5 if step == 50 else 1
+            report(step, {"loss": 1.0})
+        clock.seconds += 99
+        report(1040, {"loss": 0.5})
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_cost_of_a_long_run_is_told_once_and_without_compilation(clock, terminal):
+    text = shown(clock, 30_040, terminal=terminal)
+    assert text.count("30,000 meta-iterations will take about 50 min; memory so far at most") == 1
+    assert text.count("GiB.") == 1
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_short_run_is_not_told_its_cost(clock, terminal):
+    assert "will take" not in shown(clock, 2040, terminal=terminal)
+
+
+def test_lines_say_how_fast_it_goes_and_how_long_it_still_takes(clock):
+    first, last = shown(clock, 7040, terminal=False).splitlines()[::2]
+    assert first == "run  30/7040  loss 2"
+    assert last == "run  1040/7040  it/s 10  loss 0.5  left 10.0 min"
+
+
+def test_peak_memory_is_in_bytes():
+    held = jnp.ones(2**26).block_until_ready()
+    assert held.nbytes < peak_memory() < 2**40
