@@ -97,12 +97,17 @@ def test_multi_maml_must_be_told_the_mode(runs):
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "message"),
-    [([[1, 2]], [1], r"must be \(points, 1\)"), ([1, 2], [1], "both must have the same"), ([np.nan], [1], "finite")],
+    ("x", "y", "steps", "message"),
+    [
+        ([[1, 2]], [1], 1, r"must be \(points, 1\)"),
+        ([1, 2], [1], 1, "both must have the same"),
+        ([np.nan], [1], 1, "finite"),
+        ([1], [1], -1, "in -1 gradient steps; it must be 0 or more"),
+    ],
 )
-def test_model_says_what_is_wrong_with_its_input(runs, x, y, message):
+def test_model_says_what_is_wrong_with_its_input(runs, x, y, steps, message):
     with pytest.raises(ValueError, match=message):
-        mmaml.load(runs / "mmaml").adapt(x, y)
+        mmaml.load(runs / "mmaml").adapt(x, y, steps=steps)
 
 
 def test_train_refuses_a_folder_with_a_run_unless_told_to_overwrite(capsys, run):
@@ -126,6 +131,7 @@ def test_train_never_overwrites_what_is_not_a_run(capsys, tmp_path):
         ("--inner-steps -2", "--inner-steps is -2, but must be 0 or more"),
         ("--families sine", "--families is 'sine', but must be one of sinusoid, linear"),
         ("--inner-clip-value 10 --engine dual", "--engine is 'dual', but must be auto or materialised"),
+        ("--evaluation-tasks 1", "--evaluation-tasks is 1, but must be at least 2"),
         ("--learner mamml", "mamml"),
         ("--lerner maml", "--learner"),
         ("--data nowhere", "nowhere is not a folder"),
@@ -135,6 +141,15 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
     code, out, err = mmaml_command(capsys, f"train regression-2 --budget smoke {options} --out {{}}", tmp_path / "run")
     assert code == 2 and message in " ".join((out + err).replace("│", " ").split())
     assert "Traceback" not in err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("option", "allowed"), [("--tasks 1", "at least 2"), ("--steps -1", "0 or more")])
+def test_an_evaluation_that_cannot_be_is_refused(capsys, run, option, allowed):
+    before = (run / "result.json").read_bytes()
+    name, value = option.split()
+    code, _, err = mmaml_command(capsys, f"evaluate {{}} {name} {value}", run)
+    assert code == 2 and f"{name} is {value}, but must be {allowed}" in err
+    assert (run / "result.json").read_bytes() == before
 
 
 def test_own_data_is_asked_for(capsys, tmp_path):

@@ -194,6 +194,7 @@ def unseeded(self, n):
         ({"horizon": 0}, "at least 1"),
         ({"action_space": Discrete(3)}, r"action space Discrete\(3\), but it must be a Box"),
         ({"observation_space": Box(0, 1, (2, 2))}, "observation space Box.* one axis"),
+        ({"action_space": Box(-3, 3, (2,), np.int64)}, "actions of type int64"),
         ({"action_space": Box(-np.inf, np.inf, (2,))}, "without bounds"),
         ({"observation_space": Box(0, 1, (3,))}, r"shape \(1,\); its observation space has \(3,\)"),
         ({"sample_tasks": lambda self, n: [(0.0, 0.0)]}, "gave 1 tasks"),

@@ -49,9 +49,9 @@ class ExperimentConfig(abc.ABC):
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
-        for option in ("meta_iterations", "evaluation_tasks", "task_microbatch"):
+        for option, least in (("meta_iterations", 1), ("evaluation_tasks", 2), ("task_microbatch", 1)):
             value = getattr(self, option)
-            require(value is None or value > 0, option, value, "at least 1")
+            require(value is None or value >= least, option, value, f"at least {least}")
         require(self.inner_steps >= 0, "inner_steps", self.inner_steps, "0 or more")
         for option in ("inner_lr", "meta_lr"):
             require((value := getattr(self, option)) > 0, option, value, "greater than 0")

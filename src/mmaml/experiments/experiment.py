@@ -12,6 +12,7 @@ from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import AbstractTrainer
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.statistics import by_mode
+from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
@@ -126,8 +127,11 @@ def evaluate_run(
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
     It repeats how the run was made, and says under `evaluated` how it was evaluated. The values of single tasks go to
-    `evaluation.npy`, so that runs can be compared task by task.
+    `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
+    have no interval, or fewer than no `steps`.
     """
+    require(tasks is None or tasks >= 2, "tasks", tasks, "at least 2")
+    require(steps is None or steps >= 0, "steps", steps, "0 or more")
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     return _judge(folder, experiment, iterations, learner, tasks, steps)
 

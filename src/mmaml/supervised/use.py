@@ -17,8 +17,10 @@ def adapt_to(
 ) -> TaskModel:
     """The task's model after `steps` gradient steps (default: as in meta-training).
 
-    Raises `ValueError` if the learner is Multi-MAML and `mode` is none of `modes`.
+    Raises `ValueError` if `steps` is negative, or the learner is Multi-MAML and `mode` is none of `modes`.
     """
+    if steps is not None and steps < 0:
+        raise ValueError(f"a task is adapted to in {steps} gradient steps; it must be 0 or more.")
     if isinstance(learner, MultiMAML) and mode not in modes:
         raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(modes)}; got {mode!r}.")
     index = modes.index(mode) if mode in modes else 0

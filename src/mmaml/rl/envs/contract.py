@@ -59,6 +59,10 @@ def require_spaces_and_methods(env: Any) -> None:
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"{name_of(env)} has the {what} space {space}, but it must be a Box with one axis.")
     space = env.action_space
+    if not np.issubdtype(space.dtype, np.floating):
+        raise UserError(
+            f"{name_of(env)} has actions of type {space.dtype}, but a policy's are real numbers: use float32."
+        )
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise UserError(f"{name_of(env)} has actions without bounds, but a policy's ±10 stand for them: set them.")
     for method, use in (("sample_tasks", "(n), which draws n tasks"), ("set_task", "(task), which sets the next")):
