@@ -1,5 +1,9 @@
+import os
+
 import jax
 
 
 # Two devices, so that sharing tasks out over devices is tested everywhere.
 jax.config.update("jax_num_cpu_devices", 2)
+# Tests compile far more than they compute. JAX reads this when it is first used, and so do commands that tests start.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
