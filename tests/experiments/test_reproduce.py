@@ -60,6 +60,7 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     text = (tmp_path / "table9.md").read_text()
     assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text
     assert "| lstm | 40.0 ± 2.5 | – |" in text
+    assert text.endswith("\n2 modes: 3 tasks of made up.\n")
 
 
 def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):

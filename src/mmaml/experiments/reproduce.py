@@ -183,8 +183,7 @@ def _cell(
 def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
     settings = [s for s in spec.settings if any(c["setting"] == s for c in cells)]
     columns = [(s, stage) for s in settings for stage, _ in spec.stages]
-    tasks, budget = cells[0]["tasks"], cells[0]["budget"]
-    yield f"{spec.caption}, mean ± 95 % interval over {tasks} tasks (the paper's number), budget `{budget}`."
+    yield f"{spec.caption}, mean ± 95 % interval over tasks (the paper's number), budget `{cells[0]['budget']}`."
     yield ""
     yield "| method | " + " | ".join(f"{s}, {stage}" for s, stage in columns) + " |"
     yield "| --- |" + " --- |" * len(columns)
@@ -194,8 +193,12 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
             shown = [_shown(spec, found[column]) if column in found else "–" for column in columns]
             yield f"| {method} | " + " | ".join(shown) + " |"
     yield ""
-    for data in dict.fromkeys(c["data"] for c in cells):
-        yield f"Data of {'; '.join(dict.fromkeys(c['setting'] for c in cells if c['data'] == data))}: {data}."
+    alike: dict[tuple[int, str], list[str]] = {}
+    for c in cells:
+        source = "" if c["data"] == c["setting"] else f" of {c['data']}"
+        alike.setdefault((c["tasks"], source), []).append(c["setting"])
+    for (tasks, source), named in alike.items():
+        yield f"{'; '.join(dict.fromkeys(named))}: {tasks:,} tasks{source}."
 
 
 def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
