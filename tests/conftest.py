@@ -1,9 +1,18 @@
 import os
+from collections.abc import Iterator
 
 import jax
+import pytest
 
 
 # Two devices, so that sharing tasks out over devices is tested everywhere.
 jax.config.update("jax_num_cpu_devices", 2)
 # Tests compile far more than they compute. JAX reads this when it is first used, and so do commands that tests start.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs() -> Iterator[None]:
+    """All that a suite compiles would take gigabytes."""
+    yield
+    jax.clear_caches()
