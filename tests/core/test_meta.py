@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from mmaml import InnerLoop, MetaTrainer
 from tests.compilation import compilations
 from tests.core.problems import PlanesAndWaves, learner, mse
+from tests.training import AT_MOST, parameters, run
 
 
 def trainer(kind="film", tasks=6, **options):
@@ -18,26 +19,15 @@ def trainer(kind="film", tasks=6, **options):
     return MetaTrainer(PlanesAndWaves(), learner(kind, inner), mse, optax.adam(1e-2), tasks, jr.key(5), **options)
 
 
-def run(trainer, *counts):
-    state = trainer.initial_state()
-    for count in counts:
-        state, history = trainer.run(state, count, 8)
-    return state, history
-
-
-def parameters(state):
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
-
-
 @pytest.mark.parametrize("kind", ["maml", "film"])
 def test_learns_without_recompiling(kind):
     t = trainer(kind, tasks=16)
     compiled = compilations()
-    state, first = t.run(t.initial_state(), 8, 8)
+    state, first = t.run(t.initial_state(), 8, AT_MOST)
     seen = len(compiled)
     assert seen > 0
     for count in (8, 3, *[8] * 30):
-        state, last = t.run(state, count, 8)
+        state, last = t.run(state, count, AT_MOST)
     assert len(compiled) == seen
     assert int(state.step) == 8 * 32 + 3
     assert last["loss"].mean() < (0.75 if kind == "maml" else 0.6) * first["loss"].mean()

@@ -16,6 +16,7 @@ from mmaml.rl.outer import ProMP
 from mmaml.rl.trainer import PolicyTrainer
 from tests.compilation import compilations
 from tests.rl.problems import LEARNERS, ShortPointMass, learner
+from tests.training import AT_MOST, parameters, run
 
 
 SHORT, REACHER = ShortPointMass(2), Reacher(2, threads=1)
@@ -32,24 +33,13 @@ def trainer(kind="mmaml", environment=SHORT, tasks=5, rollouts=2, learning_rate=
     )
 
 
-def run(trainer, *counts):
-    state = trainer.initial_state()
-    for count in counts:
-        state, history = trainer.run(state, count, 5)
-    return state, history
-
-
-def parameters(state):
-    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.parameters)])
-
-
 @pytest.mark.parametrize("environment", [SHORT, REACHER], ids=["point", "reacher"])
 def test_one_dispatch_or_several_give_the_same_bits_and_nothing_is_compiled_anew(environment):
     t, compiled = trainer(environment=environment), compilations()
     state, history = run(t, 2)
     seen = len(compiled)
     assert seen > 0
-    state, more = t.run(state, 1, 5)
+    state, more = t.run(state, 1, AT_MOST)
     assert int(state.step) == 3
     whole, at_once = run(t, 3)
     assert len(compiled) == seen
