@@ -121,10 +121,11 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
     with Camera(environment) as camera:
         aspect = camera.height / camera.width
         figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))
-        halves = np.asarray(figure.subfigures(1, 2, wspace=0.03))
-        for half, phase in zip(halves, (0, -1), strict=True):
-            half.suptitle(examples.phases[phase], fontsize=10, fontweight="bold")
-            panels = half.subplots(len(names), 3, squeeze=False)
+        grid = figure.subplots(len(names), 7, squeeze=False, width_ratios=(1, 1, 1, 0.1, 1, 1, 1))
+        for gap in grid[:, 3]:
+            gap.set_axis_off()
+        for panels, phase in ((grid[:, :3], 0), (grid[:, 4:], -1)):
+            panels[0, 1].set_title(examples.phases[phase], fontsize=10, fontweight="bold")
             for row, name in enumerate(names):
                 episode = jax.tree.map(lambda leaf, row=row: leaf[row, 0], examples.episodes[phase])
                 goal = np.asarray(tasks.goal[row])
