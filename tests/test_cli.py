@@ -8,6 +8,7 @@ import pytest
 
 import mmaml
 from mmaml.cli import main
+from mmaml.runs.errors import UserError
 from mmaml.runs.metrics import read_metrics
 from tests.commands import mmaml_command
 
@@ -155,6 +156,11 @@ def test_an_evaluation_that_cannot_be_is_refused(capsys, run, option, allowed):
 def test_own_data_is_asked_for(capsys, tmp_path):
     code, _, err = mmaml_command(capsys, "train regression --out {}", tmp_path / "run")
     assert code == 2 and "--data is None, but must be a folder" in err
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing at .*nowhere; a model is the folder of a run, or a file"):
+        mmaml.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("command", ["resume", "evaluate", "report"])

@@ -24,6 +24,8 @@ def load(path: str | Path) -> Any:
         if not folder.model_path.is_file():
             raise UserError(f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`.")
         path = folder.model_path
+    if not path.exists():
+        raise UserError(f"there is nothing at {path}; a model is the folder of a run, or a file of `mmaml export`.")
     header, tensors = read_model(path)
     if header["domain"] not in DOMAINS:
         raise UserError(
