@@ -110,6 +110,5 @@ def test_evaluation_in_parts_has_a_row_for_each_task_and_a_column_for_each_phase
     values = evaluate(t.exploration, t.learner, tasks, jr.key(1), 2, at_once=2)
     assert values.shape == (5, 3) and np.isfinite(values).all()
     assert len(np.unique(values)) == 15
-    if environment is SHORT:
-        at_once = evaluate(t.exploration, t.learner, tasks, jr.key(1), 2)
-        np.testing.assert_allclose(values, at_once[:5], rtol=1e-4)
+    at_once = evaluate(t.exploration, t.learner, tasks, jr.key(1), 2)
+    np.testing.assert_allclose(values, at_once[:5], rtol=1e-4)
