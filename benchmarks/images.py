@@ -11,7 +11,6 @@ the first compiles, the second measures and finds all compiled, as in any run bu
 import dataclasses
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -86,13 +85,9 @@ def patches(layer: "Conv3x3", x: "Array") -> "Array":
     return inputs[0] @ weight + layer.bias
 
 
-def _peak_rss_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(options: Options) -> dict[str, Any]:
     """Time mmaml's meta-iterations in this process: the best of some dispatches."""
-    from mmaml.runs.environment import prepare_jax
+    from mmaml.runs.environment import peak_memory, prepare_jax
 
     prepare_jax(options.devices or None)
     import equinox as eqx
@@ -135,14 +130,14 @@ def measure(options: Options) -> dict[str, Any]:
     jax.block_until_ready(trainer.run(state, 0, options.iterations))
     row = {"side": side, "shot": options.shot, "devices": len(jax.devices())}
     if not options.dispatches:
-        return row | {"compile_seconds": time.perf_counter() - began, "compile_peak_rss_mb": _peak_rss_mb()}
+        return row | {"compile_seconds": time.perf_counter() - began, "compile_peak_rss_mb": peak_memory() / 2**20}
     seconds, losses = [], np.zeros(0)
     for _ in range(options.dispatches):
         began = time.perf_counter()
         _, history = jax.block_until_ready(trainer.run(state, options.iterations, options.iterations))
         seconds.append((time.perf_counter() - began) / options.iterations)
         losses = history["loss"]
-    peak = _peak_rss_mb()
+    peak = peak_memory() / 2**20
     draw, drawing = eqx.filter_jit(ImageTasks.sample), []
     for _ in range(11):
         began = time.perf_counter()

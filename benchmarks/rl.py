@@ -14,7 +14,6 @@ time, with a policy in NumPy. Every measurement is a process of its own, so that
 import dataclasses
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -217,6 +216,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
 
     from mmaml.rl.experiment import PolicyExperiment
     from mmaml.rl.presets import PRESETS
+    from mmaml.runs.environment import peak_memory
 
     config = dataclasses.replace(
         PRESETS[options.environment], tasks_per_step=options.tasks, rollouts=options.rollouts, meta_iterations=1
@@ -227,7 +227,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
     state, _ = jax.block_until_ready(trainer.run(trainer.initial_state(), 1, 1))
     first = time.perf_counter() - began
     whole = median_seconds(lambda: trainer.run(state, 1, 1), options.repeats)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
 
     tasks, keys = environment.sample_tasks(jr.key(0), options.tasks), jr.split(jr.key(1), options.tasks)
     lessons, _ = trainer._explore(trainer.learner_at(state), tasks, keys)

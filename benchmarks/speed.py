@@ -9,7 +9,6 @@ peak memory is its own too.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -49,7 +48,7 @@ def measure(options: Options) -> dict[str, Any]:
     """Time our meta-iterations in this process: the median of five dispatches of 20."""
     from mmaml.regression.experiment import RegressionExperiment
     from mmaml.regression.presets import PRESETS
-    from mmaml.runs.environment import prepare_jax
+    from mmaml.runs.environment import peak_memory, prepare_jax
 
     prepare_jax(options.devices or None)
     import dataclasses
@@ -78,7 +77,7 @@ def measure(options: Options) -> dict[str, Any]:
         "seconds_per_iteration": statistics.median(seconds),
         "iterations_per_second": 1 / statistics.median(seconds),
         "first_dispatch_seconds": first,
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mb": peak_memory() / 2**20,
         "devices": len(jax.devices()),
     }
 
