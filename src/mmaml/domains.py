@@ -30,6 +30,7 @@ from mmaml.rl.model import PolicyModel
 from mmaml.rl.presets import PRESETS as RL_PRESETS
 from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.table3 import TABLE3
+from mmaml.rl.workshop import WORKSHOP
 from mmaml.runs.config import from_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
@@ -43,7 +44,7 @@ class Domain:
     - `experiment`: what is trained and judged, of a configuration.
     - `model`: the trained model, of a model file's header, arrays and path.
     - `adapt_files`: `mmaml adapt` for such a model; `None` if its tasks do not come in files.
-    - `table`: its table in the paper.
+    - `tables`: what `mmaml reproduce` can fill.
     - `compare`: a picture of several models of one setting, by the names of their runs.
     """
 
@@ -52,7 +53,7 @@ class Domain:
     experiment: Callable[[Any], AbstractExperiment]
     model: Callable[..., Any]
     adapt_files: Callable[..., None] | None
-    table: TableSpec
+    tables: tuple[TableSpec, ...]
     compare: Callable[[dict[str, Any]], Figure | None] | None = None
 
 
@@ -63,7 +64,7 @@ DOMAINS: dict[str, Domain] = {
         RegressionExperiment,
         RegressionModel.restore,
         adapt_regression_files,
-        TABLE1,
+        (TABLE1,),
         compare_fits,
     ),
     CLASSIFICATION: Domain(
@@ -72,16 +73,16 @@ DOMAINS: dict[str, Domain] = {
         ClassificationExperiment,
         ClassificationModel.restore,
         adapt_classification_files,
-        TABLE2,
+        (TABLE2,),
     ),
-    RL: Domain(PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, TABLE3),
+    RL: Domain(PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, (TABLE3, WORKSHOP)),
 }
 
 PRESETS = {name: config for domain in DOMAINS.values() for name, config in domain.presets.items()}
 """The published settings of all domains."""
 
-TABLES = {domain.table.name: domain.table for domain in DOMAINS.values()}
-"""The paper's tables."""
+TABLES = {table.name: table for domain in DOMAINS.values() for table in domain.tables}
+"""What `mmaml reproduce` can fill: the tables of the paper, and the experiments of the workshop paper."""
 
 
 def domain_of(config: ExperimentConfig) -> str:

@@ -20,20 +20,20 @@ SPEC = TableSpec(
     settings={"2 modes": PRESETS["regression-2"]},
     methods={"maml": {"learner": "maml"}, "mmaml-film": {}, "lstm": {"learner": "lstm"}},
     paper={("mmaml-film", "post-adaptation"): {"2 modes": 0.5}},
-    workshop={},
     experiment=lambda config: pytest.fail("no run is to be done"),
     digits=1,
     scale=10.0,
 )
 
 
-def record(out, method, values, seed=0):
-    """A finished run whose task i has the error `values[i][s]` after s steps."""
+def record(out, method, values, seed=0, trained=15_000):
+    """An evaluated run whose task i has the error `values[i][s]` after s steps."""
     values = np.asarray(values, np.float32)
     folder = out / "runs" / f"regression-2-{method}-cpu-seed{seed}"
     folder.mkdir(parents=True)
     stages = [{"steps": s, "mean": float(v.mean()), "ci95": 0.25} for s, v in enumerate(values.T)]
-    result = {"tasks": len(values), "seed": seed, "budget": "cpu", "meta_iterations": 7, "command": "c", "commit": "d"}
+    result = {"tasks": len(values), "seed": seed, "budget": "cpu", "command": "c", "commit": "d"}
+    result |= {"trained": trained, "planned": 15_000}
     metric = {"metric": "mse", "lower_is_better": True, "data": "made up"}
     (folder / "result.json").write_text(json.dumps(result | metric | {"stages": stages}))
     np.save(folder / "evaluation.npy", values)
@@ -60,7 +60,29 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     text = (tmp_path / "table9.md").read_text()
     assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text
     assert "| lstm | 40.0 ± 2.5 | – |" in text
-    assert text.endswith("\n2 modes: 3 tasks of made up.\n")
+    assert text.endswith("\n2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
+
+
+def test_a_run_that_was_stopped_and_evaluated_is_in_the_table_with_its_share(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2]], trained=500)
+    write_table(SPEC, tmp_path, "cpu")
+    lines = (tmp_path / "table9.md").read_text().splitlines()
+    training = "15,000 meta-iterations (published: 70,000)."
+    assert lines[-2] == f"2 modes (maml): 2 tasks of made up; {training}"
+    assert lines[-1] == f"2 modes (mmaml-film): 2 tasks of made up; stopped at 500 of {training}"
+
+
+def test_a_run_that_was_stopped_and_evaluated_is_not_taken_for_done(tmp_path):
+    def begin(config):
+        raise DataError(f"{config.learner} goes on")
+
+    said = io.StringIO()
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2]], trained=500)
+    options = {"budget": "cpu", "settings": (), "methods": (), "seeds": (0,), "console": Console(file=said)}
+    reproduce_table(replace(SPEC, experiment=begin), tmp_path, **options)
+    assert said.getvalue() == "2 modes is left out: mmaml goes on\n"
 
 
 def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):
@@ -86,5 +108,5 @@ def test_a_setting_without_its_data_is_left_out(tmp_path):
 
 
 def test_nothing_to_show_is_said(tmp_path):
-    with pytest.raises(UserError, match="no finished run of the budget 'demo'"):
+    with pytest.raises(UserError, match="no evaluated run of the budget 'demo'"):
         write_table(SPEC, tmp_path, "demo")

@@ -37,7 +37,6 @@ TABLE2 = TableSpec(
         )
         for method, rows in PAPER.items()
     },
-    workshop={},
     experiment=ClassificationExperiment,
     digits=2,
     scale=100.0,

@@ -126,7 +126,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
-    It repeats how the run was made, and says under `evaluated` how it was evaluated. The values of single tasks go to
+    It repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
+    the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
     `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
     have no interval, or fewer than no `steps`.
     """
@@ -147,6 +148,7 @@ def _judge(
     config = experiment.config
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
     stored = folder.read_config()
+    last = read_metrics(folder.metrics_path)[-1]
     result = {
         "preset": config.preset,
         "learner": config.learner,
@@ -158,7 +160,9 @@ def _judge(
         "tasks": len(values),
         "seed": config.seed,
         "meta_iterations": iterations,
-        "train_seconds": read_metrics(folder.metrics_path)[-1]["seconds"],
+        "trained": last["step"],
+        "planned": config.iterations,
+        "train_seconds": last["seconds"],
         **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},
         "evaluated": provenance(),
         "stages": [_stage(experiment, step, values[:, step], modes) for step in range(values.shape[1])],

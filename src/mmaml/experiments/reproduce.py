@@ -1,7 +1,7 @@
-"""A table of the paper from our own runs, its numbers beside ours."""
+"""A table of runs, the paper's numbers beside ours."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from mmaml.runs.trackers import no_tracker
 
 @dataclass(frozen=True)
 class TableSpec:
-    """What a table of the paper consists of.
+    """What a table consists of.
 
     - `settings`: columns, and the configuration each begins with.
     - `methods`: rows, and the options by which each differs.
+    - `experiment`: what is trained and judged, of a configuration.
     - `paper`, `workshop`: published numbers by method, stage and setting.
     - `baseline`: the method that others are compared with, task by task.
     - `stages`: what is shown of a run, by the places of its stages in the result.
@@ -36,9 +37,9 @@ class TableSpec:
     caption: str
     settings: dict[str, ExperimentConfig]
     methods: dict[str, dict[str, Any]]
-    paper: dict[tuple[str, str], dict[str, float]]
-    workshop: dict[tuple[str, str], dict[str, float]]
     experiment: Callable[[Any], AbstractExperiment]
+    paper: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+    workshop: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
     baseline: str = "maml"
     stages: tuple[tuple[str, int], ...] = (("post-modulation", 0), ("post-adaptation", -1))
     digits: int = 3
@@ -62,8 +63,9 @@ def reproduce_table(
     """Do the runs of a table that are not done yet, resuming what is half done; return the table's cells.
 
     Runs lie in `out/runs`. The table's JSON and Markdown in `out` are written anew after each of them, from all
-    finished runs of the budget that are there. Without `settings` or `methods` all are done. A setting
-    whose data is not here or does not suffice is left out, with a word about it. Raises `UserError` for unknown ones.
+    evaluated runs of the budget that are there; those that were stopped and evaluated on the way are marked. Without
+    `settings` or `methods` all are done. A setting whose data is not here or does not suffice is left out, with a word
+    about it. Raises `UserError` for unknown ones.
     """
     for option, given, known in (("settings", settings, spec.settings), ("methods", methods, spec.methods)):
         for name in given:
@@ -81,10 +83,10 @@ def reproduce_table(
 
 
 def write_table(spec: TableSpec, out: Path, budget: Budget) -> list[dict[str, Any]]:
-    """Collect the finished runs of `budget` in `out/runs` into the table's JSON and Markdown."""
+    """Collect the evaluated runs of `budget` in `out/runs` into the table's JSON and Markdown."""
     cells = [cell for setting in spec.settings for cell in _cells_of_setting(spec, out, setting, budget)]
     if not cells:
-        raise UserError(f"{out} has no finished run of the budget {budget!r}.")
+        raise UserError(f"{out} has no evaluated run of the budget {budget!r}.")
     write_json(out / f"{spec.name}.json", {"table": spec.name, "cells": cells})
     write_atomically(out / f"{spec.name}.md", "\n".join(_markdown(spec, cells)) + "\n")
     return cells
@@ -96,7 +98,7 @@ def _run_path(spec: TableSpec, out: Path, setting: str, method: str, budget: str
 
 def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Console) -> None:
     """Do what is left to do of one run."""
-    if (path / "result.json").is_file():
+    if (path / "result.json").is_file() and (result := read_json(path / "result.json"))["trained"] == result["planned"]:
         return
     experiment = spec.experiment(config)
     if (path / "config.json").is_file():
@@ -172,7 +174,9 @@ def _cell(
         "paper": spec.paper.get((method, stage), {}).get(setting),
         "workshop": spec.workshop.get((method, stage), {}).get(setting),
         "budget": first["budget"],
-        "meta_iterations": first["meta_iterations"],
+        "trained": min(result["trained"] for result in results),
+        "planned": first["planned"],
+        "published": replace(spec.settings[setting], budget="paper").iterations,
         "data": first["data"],
         "command": first["command"],
         "commit": first["commit"],
@@ -183,7 +187,8 @@ def _cell(
 def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
     settings = [s for s in spec.settings if any(c["setting"] == s for c in cells)]
     columns = [(s, stage) for s in settings for stage, _ in spec.stages]
-    yield f"{spec.caption}, mean ± 95 % interval over tasks (the paper's number), budget `{cells[0]['budget']}`."
+    published = " (the paper's number)" if spec.paper else ""
+    yield f"{spec.caption}, mean ± 95 % interval over tasks{published}, budget `{cells[0]['budget']}`."
     yield ""
     yield "| method | " + " | ".join(f"{s}, {stage}" for s, stage in columns) + " |"
     yield "| --- |" + " --- |" * len(columns)
@@ -193,12 +198,24 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
             shown = [_shown(spec, found[column]) if column in found else "–" for column in columns]
             yield f"| {method} | " + " | ".join(shown) + " |"
     yield ""
-    alike: dict[tuple[int, str], list[str]] = {}
-    for c in cells:
-        source = "" if c["data"] == c["setting"] else f" of {c['data']}"
-        alike.setdefault((c["tasks"], source), []).append(c["setting"])
-    for (tasks, source), named in alike.items():
-        yield f"{'; '.join(dict.fromkeys(named))}: {tasks:,} tasks{source}."
+    alike: dict[str, list[str]] = {}
+    for setting in settings:
+        rows = [c for c in cells if c["setting"] == setting and c["method"] in spec.methods]
+        for effort in dict.fromkeys(map(_effort, rows)):
+            methods = dict.fromkeys(c["method"] for c in rows if _effort(c) == effort)
+            whole = len(methods) == len({c["method"] for c in rows})
+            alike.setdefault(effort, []).append(setting if whole else f"{setting} ({', '.join(methods)})")
+    for effort, named in alike.items():
+        yield f"{'; '.join(named)}: {effort}."
+
+
+def _effort(cell: dict[str, Any]) -> str:
+    """What was spent on a cell, beside what the paper spent."""
+    source = "" if cell["data"] == cell["setting"] else f" of {cell['data']}"
+    planned, published = f"{cell['planned']:,}", f"{cell['published']:,}"
+    training = f"{planned} meta-iterations" + ("" if planned == published else f" (published: {published})")
+    stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "
+    return f"{cell['tasks']:,} tasks{source}; {stopped}{training}"
 
 
 def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:

@@ -24,7 +24,6 @@ TABLE3 = TableSpec(
         ("multi-promp", "post-adaptation"): _by_setting(-109, -109, -92, -4.3, -4.3, -4.3, -624, -611),
         ("mmaml", "post-adaptation"): _by_setting(-136, -209, -169, -10.0, -11.0, -10.9, -711, -904),
     },
-    workshop={},
     experiment=PolicyExperiment,
     baseline="promp",
     stages=(("post-adaptation", -1),),

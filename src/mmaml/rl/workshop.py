@@ -1,0 +1,18 @@
+"""The workshop paper's experiments, which it shows as curves and not in numbers."""
+
+from mmaml.experiments.reproduce import TableSpec
+from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.model import DOMAIN
+from mmaml.rl.presets import PRESETS
+
+
+WORKSHOP = TableSpec(
+    name="workshop",
+    domain=DOMAIN,
+    caption="Return of an episode",
+    settings={name: PRESETS[name] for name in ("navigation", "cheetah-location", "cheetah-speed")},
+    methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}},
+    experiment=PolicyExperiment,
+    stages=(("post-adaptation", -1),),
+    digits=1,
+)
