@@ -25,6 +25,7 @@ from mmaml.regression.presets import PRESETS as REGRESSION_PRESETS
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.table1 import TABLE1
 from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.figures import compare_trajectories
 from mmaml.rl.model import DOMAIN as RL
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.presets import PRESETS as RL_PRESETS
@@ -45,7 +46,7 @@ class Domain:
     - `model`: the trained model, of a model file's header, arrays and path.
     - `adapt_files`: `mmaml adapt` for such a model; `None` if its tasks do not come in files.
     - `tables`: what `mmaml reproduce` can fill.
-    - `compare`: a picture of several models of one setting, by the names of their runs.
+    - `compare`: pictures, by name, of several models of one setting, by the names of their runs.
     """
 
     config: type[ExperimentConfig]
@@ -54,7 +55,7 @@ class Domain:
     model: Callable[..., Any]
     adapt_files: Callable[..., None] | None
     tables: tuple[TableSpec, ...]
-    compare: Callable[[dict[str, Any]], Figure | None] | None = None
+    compare: Callable[[dict[str, Any]], dict[str, Figure]] = lambda models: {}
 
 
 DOMAINS: dict[str, Domain] = {
@@ -75,7 +76,9 @@ DOMAINS: dict[str, Domain] = {
         adapt_classification_files,
         (TABLE2,),
     ),
-    RL: Domain(PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, (TABLE3, WORKSHOP)),
+    RL: Domain(
+        PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, (TABLE3, WORKSHOP), compare_trajectories
+    ),
 }
 
 PRESETS = {name: config for domain in DOMAINS.values() for name, config in domain.presets.items()}

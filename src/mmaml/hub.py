@@ -34,8 +34,7 @@ def load(path: str | Path) -> Any:
     return DOMAINS[header["domain"]].model(header, tensors, path)
 
 
-def compare(folders: Sequence[RunFolder]) -> Figure | None:
-    """A picture of finished runs of one setting side by side, where their domain has one."""
+def compare(folders: Sequence[RunFolder]) -> dict[str, Figure]:
+    """Pictures of finished runs of one setting side by side, by name, as far as their domain has any."""
     models = {folder.path.resolve().name: load(folder.path) for folder in folders}
-    draw = DOMAINS[domain_of(next(iter(models.values())).config)].compare
-    return draw(models) if draw else None
+    return DOMAINS[domain_of(next(iter(models.values())).config)].compare(models)

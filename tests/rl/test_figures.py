@@ -16,7 +16,7 @@ from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
 from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
-from mmaml.rl.figures import FIGURE_SEED, embeddings, frames, trajectories, write_figures
+from mmaml.rl.figures import FIGURE_SEED, compare_trajectories, embeddings, frames, trajectories, write_figures
 from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
@@ -96,7 +96,7 @@ def test_a_cheetahs_path_is_x_over_time():
 )
 def test_trajectories_are_those_of_the_episodes(learner, phases):
     env, examples = point_examples(learner)
-    figure = trajectories(env, examples)
+    figure = trajectories(env, {learner: examples})
     assert [panel.get_title(loc="left") for panel in figure.axes] == list(phases)
     for panel, episodes in zip(figure.axes, examples.episodes, strict=True):
         drawn = [np.array(line.get_data()).T for line in panel.lines]
@@ -110,10 +110,23 @@ def test_trajectories_are_those_of_the_episodes(learner, phases):
     assert names == ["goal near (-5, -5)", "goal near (5, 5)"]
 
 
+def test_several_models_stand_in_rows_and_act_in_the_same_tasks():
+    models = {name: tiny_model("point-2", learner=name) for name in ("maml", "mmaml")}
+    models["more"] = tiny_model("point-2", learner="maml", inner_steps=2)
+    figure = compare_trajectories(models)["trajectories"]
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert len(titles) == 7 and titles.count("before any gradient step") == 3
+    names = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()]
+    assert names == ["maml", "mmaml", "more"]
+    goals = [[line.get_xydata()[0] for line in panel.lines if len(line.get_xydata()) == 1] for panel in figure.axes]
+    for others in goals[1:]:
+        np.testing.assert_array_equal(others, goals[0])
+
+
 @pytest.mark.parametrize("env", [Reacher(6, threads=1), Ant(4, threads=1), CheetahLocation(1), CheetahSpeed(1)])
 def test_bodies_have_trajectories_too(env):
     tasks, episodes, _ = random_episodes(env)
-    figure = trajectories(env, Examples(tasks, (episodes, episodes), ("before", "after")))
+    figure = trajectories(env, {"mmaml": Examples(tasks, (episodes, episodes), ("before", "after"))})
     assert len(figure.axes) == 2
     lines = [np.array(line.get_data()).T for line in figure.axes[1].lines]
     for expected in paths(env, episodes)[:, 0]:

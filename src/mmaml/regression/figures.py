@@ -143,12 +143,12 @@ def _after_steps(steps: set[int]) -> str:
     return f"after {count} gradient step" + "s" * (count != 1)
 
 
-def compare_fits(models: dict[str, RegressionModel]) -> Figure | None:
-    """Figure 2 with the models of several runs, by name; `None` if their functions have more than one input."""
+def compare_fits(models: dict[str, RegressionModel]) -> dict[str, Figure]:
+    """Figure 2 with the models of several runs, by name, unless their functions have more than one input."""
     examples = examples_of(make_sources(next(iter(models.values())).config))
     if examples.grid.shape[1] > 1:
-        return None
-    return function_fits({name: model.learner for name, model in models.items()}, examples)
+        return {}
+    return {"fits": function_fits({name: model.learner for name, model in models.items()}, examples)}
 
 
 def write_figures(folder: RunFolder, learner: AbstractLearner, label: str, sources: Sources) -> None:

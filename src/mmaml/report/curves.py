@@ -22,29 +22,34 @@ _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
 
 @matplotlib.rc_context(STYLE)
 def learning_curves(runs: Sequence[Run]) -> Figure | None:
-    """Validation after adaptation against meta-iterations, with its 95 % confidence band."""
-    figure, axes = _chart(width=9.6)
-    lowest, highest = np.inf, -np.inf
+    """Validation against meta-iterations, after adaptation with its 95 % confidence band, and before it."""
+    figure = Figure((9.6, 3.1))
+    after, before = figure.subplots(1, 2, width_ratios=(2, 1))
+    after.set(title="after adaptation", ylabel="on validation tasks")
+    before.set(title="before any gradient step")
     for i, run in enumerate(runs):
         rows = [row for row in run.metrics if "query" in row]
         if not rows:
             continue
-        step, loss, ci95 = (np.array([row[key] for row in rows]) for key in ("step", "query", "query_ci95"))
+        columns = ("step", "query", "query_ci95", "query_before")
+        step, query, ci95, query_before = (np.array([row[key] for row in rows]) for key in columns)
         # A lone point has no line to be seen by.
-        axes.plot(step, loss, color=colour(i), linestyle=line_style(i), marker="o" if len(rows) == 1 else "")
-        axes.fill_between(step, loss - ci95, loss + ci95, color=colour(i), alpha=0.15, linewidth=0)
-        lowest, highest = min(lowest, np.min(loss)), max(highest, np.max(loss))
-    if not axes.lines:
+        look = {"color": colour(i), "linestyle": line_style(i), "marker": "o" if len(rows) == 1 else ""}
+        after.plot(step, query, **look)
+        after.fill_between(step, query - ci95, query + ci95, color=colour(i), alpha=0.15, linewidth=0)
+        before.plot(step, query_before, **look)
+    if not after.lines:
         return None
     for reference in references(runs):
-        axes.axhline(reference["mean"], **_REFERENCE_LINE)
-        lowest = min(lowest, reference["mean"])
-    if lowest > 0 and highest > 4 * lowest:
-        plain_log_scale(axes)
-        axes.set_ylim(bottom=0.8 * lowest)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axes.set(xlabel="meta-iterations", ylabel="on validation tasks", xlim=(0, None))
+        after.axhline(reference["mean"], **_REFERENCE_LINE)
+    for panel, ticks in ((after, 8), (before, 4)):
+        values = np.concatenate([np.asarray(line.get_ydata(), float) for line in panel.lines])
+        if values.min() > 0 and values.max() > 4 * values.min():
+            plain_log_scale(panel)
+            panel.set_ylim(bottom=0.8 * values.min())
+        panel.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        panel.set(xlabel="meta-iterations", xlim=(0, None))
     return figure
 
 
@@ -97,8 +102,8 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
     return figure
 
 
-def _chart(width: float = 4.7, height: float = 3.1) -> tuple[Figure, Axes]:
-    figure = Figure((width, height))
+def _chart() -> tuple[Figure, Axes]:
+    figure = Figure((4.7, 3.1))
     return figure, figure.add_subplot()
 
 

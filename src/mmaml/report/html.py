@@ -33,6 +33,9 @@ CAPTIONS = {
 }
 """What the pictures in a run's `figures/` show, by file name; others are captioned with their name."""
 
+TITLES = {"fits": "Predictions", "trajectories": "Episodes"}
+"""Of the pictures that show several runs side by side."""
+
 REFERENCES = {
     "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better"
 }
@@ -72,14 +75,14 @@ class Setting:
     numbers: dict[str, Table]
 
 
-Compare = Callable[[Sequence[RunFolder]], Figure | None]
-"""Draws several runs of one setting side by side, in the way of their domain."""
+Compare = Callable[[Sequence[RunFolder]], dict[str, Figure]]
+"""Draws several runs of one setting side by side, in the way of their domain: pictures by their names in `CAPTIONS`."""
 
 
 def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | None = None) -> None:
     """Write the page about the runs in `folders` to `path`; runs may be unfinished and of different settings.
 
-    With `compare`, its picture of each setting that has several finished runs is part of the page.
+    With `compare`, its pictures of each setting that has several finished runs are part of the page.
 
     Raises `UserError` if there is no run, a file of one is broken, or the page cannot be written.
     """
@@ -113,16 +116,15 @@ def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
         (
             learning_curves(runs),
             "Learning",
-            "Result on validation tasks, after adaptation, while meta-training." + limit,
+            "Result on validation tasks while meta-training." + limit,
             True,
         ),
         (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task." + limit, False),
         (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task." + limit, False),
     ]
     done = [run.folder for run in runs if run.result is not None]
-    side_by_side = compare(done) if compare and len(done) > 1 else None
-    if side_by_side is not None:
-        drawn.append((side_by_side, "Predictions", CAPTIONS["fits"], True))
+    if compare and len(done) > 1:
+        drawn += [(figure, TITLES[name], CAPTIONS[name], True) for name, figure in compare(done).items()]
     charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
     numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
     numbers = numbers if finished(runs) else {}

@@ -18,9 +18,12 @@ from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import REACH, Reacher
 from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
+from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
+from mmaml.rl.model import PolicyModel
 from mmaml.rl.paths import paths
 from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.errors import UserError
@@ -39,29 +42,50 @@ SHOWN = 5
 
 
 @matplotlib.rc_context(STYLE)
-def trajectories(environment: AbstractGoalEnvironment, examples: Examples) -> Figure:
-    """Figure 5: paths of a few rollouts of each task, in a panel for each phase, over contours of the goals' density.
+def trajectories(environment: AbstractGoalEnvironment, examples: dict[str, Examples]) -> Figure:
+    """Figure 5: paths of a few rollouts of each task over contours of the goals' density; a cheetah's x over time.
 
-    A cheetah's x is drawn over time, and goals are lines.
+    `examples` are of the same tasks, by the name of who acts: a row of panels each, with a panel for every phase.
     """
-    count = len(examples.phases)
+    columns = max(len(shown.phases) for shown in examples.values())
     figure = Figure()
-    panels = figure.subplots(1, count, sharex=True, sharey=True, squeeze=False)[0]
-    modes, goals = np.asarray(examples.tasks.mode).tolist(), np.asarray(examples.tasks.goal)
-    for panel, episodes, phase in zip(panels, examples.episodes, examples.phases, strict=True):
-        draw_goals(panel, environment)
-        panel.set_title(phase)
-        few = jax.tree.map(lambda leaf: leaf[:, :SHOWN], episodes)
-        for mode, rollouts in zip(modes, paths(environment, few), strict=True):
-            panel.plot(*rollouts.transpose(2, 1, 0), color=colour(mode), linewidth=1.2, alpha=0.8)
-        for mode, goal in zip(modes, goals, strict=True):
-            mark_goal(panel, environment, goal, colour(mode))
-    shape = panels[0].get_data_ratio() if panels[0].get_aspect() == 1 else 0.8
-    figure.set_size_inches(3.0 * count + 0.3, 2.8 * shape + 0.9)
-    handles = [panels[0].plot([], [], color=colour(mode))[0] for mode in modes]
+    grid = figure.subplots(len(examples), columns, sharex=True, sharey=True, squeeze=False)
+    for row, (name, shown) in zip(grid, examples.items(), strict=True):
+        for panel in row[len(shown.phases) :]:
+            panel.remove()
+        for panel, episodes, phase in zip(row, shown.episodes, shown.phases, strict=False):
+            panel.set_title(phase)
+            _draw_paths(panel, environment, shown.tasks, episodes)
+        if len(examples) > 1:
+            row[0].set_ylabel("\n".join(filter(None, (name, row[0].get_ylabel()))))
+    first = grid[0, 0]
+    shape = first.get_data_ratio() if first.get_aspect() == 1 else 0.8
+    figure.set_size_inches(3.0 * columns + 0.3, (2.8 * shape + 0.5) * len(examples) + 0.4)
+    modes = dict.fromkeys(np.asarray(next(iter(examples.values())).tasks.mode).tolist())
+    handles = [first.plot([], [], color=colour(mode))[0] for mode in modes]
     what = "speed" if isinstance(environment, CheetahSpeed) else "goal"
     figure.legend(handles, [f"{what} near {environment.modes[m]}" for m in modes], loc="outside upper left", ncols=6)
     return figure
+
+
+def _draw_paths(panel: Axes, environment: AbstractGoalEnvironment, tasks: GoalTask, episodes: Trajectories) -> None:
+    draw_goals(panel, environment)
+    few = jax.tree.map(lambda leaf: leaf[:, :SHOWN], episodes)
+    modes = np.asarray(tasks.mode).tolist()
+    for mode, rollouts in zip(modes, paths(environment, few), strict=True):
+        panel.plot(*rollouts.transpose(2, 1, 0), color=colour(mode), linewidth=1.2, alpha=0.8)
+    for mode, goal in zip(modes, np.asarray(tasks.goal), strict=True):
+        mark_goal(panel, environment, goal, colour(mode))
+
+
+def compare_trajectories(models: dict[str, PolicyModel]) -> dict[str, Figure]:
+    """Figure 5 with the models of several runs, by name; nothing for an environment of the user's own."""
+    environment = next(iter(models.values())).exploration.environment
+    if not isinstance(environment, AbstractGoalEnvironment):
+        return {}
+    tasks = task_of_each_mode(environment, FIGURE_SEED)
+    examples = {name: examples_of(m.learner, m.exploration, tasks, FIGURE_SEED) for name, m in models.items()}
+    return {"trajectories": trajectories(environment, examples)}
 
 
 def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
@@ -149,7 +173,8 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Expl
     environment = exploration.environment
     if isinstance(environment, AbstractGoalEnvironment):
         examples = examples_of(learner, exploration, task_of_each_mode(environment, FIGURE_SEED), FIGURE_SEED)
-        write_atomically(folder.figures_path / "trajectories.svg", to_svg(trajectories(environment, examples)))
+        figure = trajectories(environment, {config.learner: examples})
+        write_atomically(folder.figures_path / "trajectories.svg", to_svg(figure))
         if isinstance(environment, AbstractMujocoEnvironment) and (png := _frames_if_possible(environment, examples)):
             write_atomically(folder.figures_path / "frames.png", png)
     if isinstance(learner, MMAML):
