@@ -34,8 +34,8 @@ class HoldAngle(PendulumEnv):
     horizon = 50  # two seconds and a half
     modes = ("left", "right")
 
-    def __init__(self):
-        super().__init__(g=2.0)
+    def __init__(self, render_mode: str | None = None):
+        super().__init__(render_mode=render_mode, g=2.0)
         self.target = 0.0
 
     def sample_tasks(self, n: int) -> np.ndarray:

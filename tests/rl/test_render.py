@@ -1,5 +1,9 @@
 import io
+import sys
+from functools import partial
+from pathlib import Path
 
+import gymnasium
 import jax
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from mmaml.cli import main
 from mmaml.rl import render
 from mmaml.rl.camera import Camera
 from mmaml.rl.envs.cheetah import CheetahLocation
+from mmaml.rl.envs.factory import find_factory
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.render import captioned, pick_task, video, write_video
 from mmaml.runs.errors import UserError
@@ -72,6 +77,71 @@ def test_the_command_writes_both_kinds_of_video(few_frames, tmp_path, capsys):
     assert (tmp_path / "v.mp4").read_bytes()[4:8] == b"ftyp"
     assert main(["render", file, "--out", str(tmp_path / "v.avi")]) == 2
     assert "videos are .gif or .mp4" in " ".join(capsys.readouterr().err.split())
+
+
+class Bar(gymnasium.Env):
+    """A point on a line, drawn as a picture with one bright column; episodes end beyond 4."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+    horizon = 6
+
+    def __init__(self, render_mode=None, shape=(20, 64, 3)):
+        self.render_mode, self.shape = render_mode, shape
+
+    def sample_tasks(self, n):
+        return self.np_random.uniform(-1, 1, n)
+
+    def set_task(self, task):
+        self.place = task
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.now = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.now += 1
+        return np.full(1, self.now, np.float32), -abs(self.now - self.place), self.now > 4, False, {}
+
+    def render(self):
+        assert self.render_mode == "rgb_array"
+        picture = np.zeros(self.shape, np.uint8)
+        picture[:, 10 * self.now] = 255
+        return picture
+
+
+flat = partial(Bar, shape=(20, 64))
+undrawable = find_factory(f"{Path(__file__).parents[2]}/examples/own_environment.py:HoldAngle")
+
+
+def undrawn():
+    return Bar("rgb_array")
+
+
+def test_your_own_environment_is_filmed_if_it_draws_itself(monkeypatch):
+    """Episodes end after the fifth step: the video goes on with their last picture."""
+    monkeypatch.setattr(render, "PAUSE", 2)
+    monkeypatch.setattr(render, "captioned", lambda picture, *lines: picture)
+    model = tiny_model(f"{__name__}:Bar", learner="maml")
+    pictures = list(video(model, pick_task(model, None, 0), 0))
+    bright = [int(picture[0, :, 0].argmax()) for picture in pictures]
+    assert bright == [0, 10, 20, 30, 40, 50, 50] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("undrawn", "what makes it must take render_mode='rgb_array'"),
+        ("flat", r"Bar cannot be filmed.*but gave uint8 of the shape \(20, 64\)"),
+        ("undrawable", "HoldAngle cannot be filmed: pygame"),
+    ],
+)
+def test_what_cannot_be_filmed_is_refused(name, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    with pytest.raises(UserError, match=message):
+        write_video(tiny_model(f"{__name__}:{name}", learner="maml"), tmp_path / "video.gif")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_opengl_it_says_what_to_install(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.random as jr
 import numpy as np
+from jaxtyping import PyTree
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
@@ -14,14 +15,14 @@ from mmaml.rl.explore import Exploration
 
 
 class Examples(NamedTuple):
-    """Tasks, with `episodes` (axes: tasks, rollouts, steps) of each phase, and what the phases are called."""
+    """A batch of tasks, with `episodes` (axes: tasks, rollouts, steps) of each phase, and the phases' names."""
 
-    tasks: GoalTask
+    tasks: PyTree
     episodes: tuple[Trajectories, ...]
     phases: tuple[str, ...]
 
 
-def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: GoalTask, seed: int) -> Examples:
+def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: PyTree, seed: int) -> Examples:
     """What the agent does in `tasks` before and after each of its gradient steps."""
     steps = learner.inner.steps
     keys = jr.split(jr.fold_in(jr.key(seed), 1), len(tasks.mode))

@@ -1,6 +1,7 @@
 """The paper's figures of reinforcement learning: embeddings (Figure 3c, d), paths (Figure 5) and frames (Figure 6)."""
 
 import io
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -126,11 +127,12 @@ def mark_goal(panel: Axes, environment: AbstractGoalEnvironment, goal: Float[np.
         panel.plot(*goal[:2], "*", color=colour, markersize=13, markeredgecolor=INK, markeredgewidth=0.8)
 
 
-def task_name(environment: AbstractEnvironment, mode: Int[Array, ""], goal: Float[Array, " size"]) -> str:
-    """What a task asks for, in few words."""
+def task_name(environment: AbstractEnvironment, task: Any) -> str:
+    """What one task asks for, in few words."""
     if isinstance(environment, CheetahSpeed):
-        return f"speed {float(goal[0]):.2f} m/s"
-    return f"goal near {environment.modes[int(mode)]}"
+        return f"speed {float(task.goal[0]):.2f} m/s"
+    mode = environment.modes[int(task.mode)]
+    return f"goal near {mode}" if isinstance(environment, AbstractGoalEnvironment) else mode
 
 
 @matplotlib.rc_context(STYLE)
@@ -141,7 +143,7 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
     """
     last = environment.horizon - 1
     tasks = examples.tasks
-    names = [task_name(environment, *task) for task in zip(tasks.mode, tasks.goal, strict=True)]
+    names = [task_name(environment, GoalTask(*task)) for task in zip(tasks.goal, tasks.mode, strict=True)]
     with Camera(environment) as camera:
         aspect = camera.height / camera.width
         figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))

@@ -3,9 +3,9 @@
 import io
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmaml.report.drawing import INK, PAPER, STYLE, colour
 from mmaml.rl.camera import Camera
-from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.examples import examples_of
+from mmaml.rl.examples import Examples, examples_of
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import draw_goals, mark_goal, task_name
 from mmaml.rl.model import PolicyModel
@@ -42,15 +42,14 @@ LINE_HEIGHT = 24
 """Of the caption, in pixels."""
 
 Frame = UInt8[np.ndarray, "height width 3"]
-Film = Callable[[Trajectories, Sequence[int]], Iterator[Frame]]
-"""Pictures of an episode before each of some steps."""
 
 
 def write_video(model: PolicyModel, path: Path, mode: str | None = None, seed: int = 0) -> None:
     """Film a task, the first of `mode` (default: of all) among those drawn with `seed`.
 
     The suffix of `path` is .gif or .mp4. Raises `UserError` for another one or an unknown mode, if something is
-    missing that is needed to draw or encode, the environment is the user's own, or the file cannot be written.
+    missing that is needed to draw or encode, the user's own environment does not draw itself, or the file cannot be
+    written.
     """
     if path.suffix not in _ENCODERS:
         raise UserError(f"{path} has the suffix {path.suffix!r}; videos are {' or '.join(_ENCODERS)}.")
@@ -69,33 +68,51 @@ def pick_task(model: PolicyModel, mode: str | None, seed: int) -> Any:
 def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:
     """All frames of a video of `task`, a batch of one: the phase and the return so far stand over the pictures."""
     environment = model.exploration.environment
-    with _film(model, task) as film:
-        examples = examples_of(model.learner, model.exploration, task, seed)
-        last = environment.horizon - 1
-        steps = [*range(0, last, -(-environment.horizon // FRAMES)), last]
-        name = task_name(environment, task.mode[0], task.goal[0])
-        for phase, episodes in zip(examples.phases, examples.episodes, strict=True):
-            episode = jax.tree.map(lambda leaf: leaf[0, 0], episodes)
-            so_far = np.asarray(episode.rewards).cumsum()
-            for step, picture in zip(steps, film(episode, steps), strict=True):
+    last = environment.horizon - 1
+    steps = [*range(0, last, -(-environment.horizon // FRAMES)), last]
+    name = task_name(environment, jax.tree.map(lambda leaf: leaf[0], task))
+    with _filmed(model, task, seed, steps) as (examples, films):
+        for phase, episodes, film in zip(examples.phases, examples.episodes, films, strict=True):
+            so_far = np.asarray(episodes.rewards[0, 0]).cumsum()
+            for step, picture in zip(steps, film, strict=True):
                 frame = captioned(picture, f"{model.config.environment}, {name}", f"{phase}: return {so_far[step]:.1f}")
                 yield from [frame] * (PAUSE if step == last else 1)
 
 
 @contextmanager
-def _film(model: PolicyModel, task: Any) -> Iterator[Film]:
+def _filmed(
+    model: PolicyModel, task: Any, seed: int, steps: Sequence[int]
+) -> Iterator[tuple[Examples, Iterator[Iterable[Frame]]]]:
+    """What the agent does, and of the first episode of each phase pictures before each of `steps`."""
     environment = model.exploration.environment
+    if not isinstance(environment, AbstractGoalEnvironment):
+        yield _film_own(model, task, seed, steps)
+        return
+    examples = examples_of(model.learner, model.exploration, task, seed)
+    firsts = (jax.tree.map(lambda leaf: leaf[0, 0], episodes) for episodes in examples.episodes)
     if isinstance(environment, AbstractMujocoEnvironment):
         with Camera(environment) as camera:
-            yield lambda episode, steps: camera.film(episode, np.asarray(task.goal[0]), steps)
-    elif isinstance(environment, AbstractJaxEnvironment):
-        yield partial(_plane, environment, task)
+            yield examples, (camera.film(episode, np.asarray(task.goal[0]), steps) for episode in firsts)
     else:
-        raise UserError(f"{model.config.environment} is your own environment; only those of mmaml can be filmed.")
+        yield examples, (_plane(environment, task, episode, steps) for episode in firsts)
+
+
+def _film_own(
+    model: PolicyModel, task: Any, seed: int, steps: Sequence[int]
+) -> tuple[Examples, Iterator[Iterable[Frame]]]:
+    # Only here is gymnasium needed.
+    from mmaml.rl.envs.own import OwnEnvironment
+    from mmaml.rl.recorder import recorded
+
+    own = model.exploration.environment
+    assert isinstance(own, OwnEnvironment)  # all others have goals
+    environment, recorder = recorded(own, steps)
+    examples = examples_of(model.learner, replace(model.exploration, environment=environment), task, seed)
+    return examples, ((pictures + pictures[-1:] * len(steps))[: len(steps)] for pictures in recorder.episodes)
 
 
 def _plane(
-    environment: AbstractJaxEnvironment, task: GoalTask, episode: Trajectories, steps: Sequence[int]
+    environment: AbstractGoalEnvironment, task: GoalTask, episode: Trajectories, steps: Sequence[int]
 ) -> Iterator[Frame]:
     shade, path = colour(int(task.mode[0])), paths(environment, episode)
     with matplotlib.rc_context(STYLE):

@@ -19,7 +19,7 @@ except ImportError:
 class Workers:
     """The user's environments, made when they are needed: as many as ever ran side by side."""
 
-    def __init__(self, make: Callable[[], Any]):
+    def __init__(self, make: Callable[..., Any]):
         self.make = make
         self.envs: list[Any] = []
         self.latest: Any = None

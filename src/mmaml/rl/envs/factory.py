@@ -11,7 +11,7 @@ from typing import Any
 from mmaml.runs.errors import UserError
 
 
-def find_factory(name: str) -> Callable[[], Any]:
+def find_factory(name: str) -> Callable[..., Any]:
     """What `name` names, a function or a class; its module or file is imported, both relative to the working folder.
 
     Raises `UserError` if there is no such thing. What the user's code itself raises goes through.

@@ -69,7 +69,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
     _modes: tuple[str, ...] = eqx.field(static=True)
     _workers: Workers = eqx.field(static=True)
 
-    def __init__(self, make: Callable[[], Any], horizon: int | None = None):
+    def __init__(self, make: Callable[..., Any], horizon: int | None = None):
         """Episodes of `horizon` steps; by default of the environment's own `horizon`, or its time limit.
 
         Raises `UserError` if the environment lacks something or cannot be repeated with the same seed.
@@ -84,6 +84,11 @@ class OwnEnvironment(AbstractBatchEnvironment):
             raise UserError(f"{self._workers.name} has episodes of {self.horizon} steps; at least 1 is needed.")
         self._modes = tuple(attribute(env, "modes", ("task",)))
         self._require_repeatable()
+
+    @property
+    def make(self) -> Callable[..., Any]:
+        """What makes the user's environments."""
+        return self._workers.make
 
     @property
     def modes(self) -> tuple[str, ...]:
