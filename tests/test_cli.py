@@ -82,19 +82,23 @@ def test_adapt_agrees_with_python_and_with_an_exported_file(capsys, run, tmp_pat
     assert mmaml_command(capsys, "export {} {}", run, tmp_path / "m.safetensors")[0] == 0
     for model in (run, tmp_path / "m.safetensors"):
         files = (model, tmp_path / "few.csv", tmp_path / "where.csv", tmp_path / "out.csv")
-        code, *_ = mmaml_command(capsys, "adapt {} --support {} --query {} --out {}", *files)
+        code, _, err = mmaml_command(capsys, "adapt {} --support {} --query {} --out {}", *files)
         assert code == 0
         predicted = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)[:, 1]
         fitted = mmaml.load(model).adapt([-1, 0, 2], [1, 0.1, -2])
         np.testing.assert_allclose(fitted.predict([1, 3]), predicted, rtol=1e-5)
         assert fitted.embedding.shape == (8,)
+        assert set(fitted.mode_neighbours) <= {"sinusoid", "linear"}
+        assert sum(fitted.mode_neighbours.values()) == pytest.approx(1)
+        assert f"like this one: {next(iter(fitted.mode_neighbours))} " in err
 
 
 def test_multi_maml_must_be_told_the_mode(runs):
     model = mmaml.load(runs / "multi-maml")
     with pytest.raises(ValueError, match=r"one of sinusoid, linear; got None"):
         model.adapt([0.0], [1.0])
-    assert model.adapt([0.0], [1.0], mode="linear").embedding is None
+    task = model.adapt([0.0], [1.0], mode="linear")
+    assert task.embedding is None and task.mode_neighbours is None
 
 
 @pytest.mark.parametrize(

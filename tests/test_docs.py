@@ -33,10 +33,11 @@ def workplace(tmp_path_factory):
     """A folder with the files that the commands name."""
     folder = tmp_path_factory.mktemp("docs")
     rng = np.random.default_rng(0)
-    for i in range(5):
-        (folder / "my-tasks").mkdir(exist_ok=True)
-        points = np.column_stack([x := rng.uniform(0, 4, 12), 10 - i * x])
-        np.savetxt(folder / "my-tasks" / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
+    for kind, slope in (("decay", -1), ("growth", 1)):
+        (folder / "my-tasks" / kind).mkdir(parents=True)
+        for i in range(5):
+            points = np.column_stack([x := rng.uniform(0, 4, 12), 10 + slope * i * x])
+            np.savetxt(folder / "my-tasks" / kind / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
     (folder / "turntable.py").write_text(next(program for program in blocks("python") if "class Turntable" in program))
     (folder / "few.csv").write_text("x,y\n1,2\n2,3\n")
     (folder / "where.csv").write_text("x\n1.5\n")
@@ -65,7 +66,7 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
     assert len(programs) >= 2
     for program in programs:
         exec(program, {})  # the README's own text
-    assert "(6,)" in capsys.readouterr().out
+    assert re.search(r"\{'(decay|growth)': [01]\.", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("domain", ["regression", "classification"])

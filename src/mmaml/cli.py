@@ -168,7 +168,10 @@ def adapt(
     adapt_files = DOMAINS[domain_of(model.config)].adapt_files
     if adapt_files is None:
         raise UserError(f"{run} is a model of policies, whose tasks are environments and not files.")
-    adapt_files(model, support, query, out, steps=steps, mode=mode)
+    adapted = adapt_files(model, support, query, out, steps=steps, mode=mode)
+    if adapted.mode_neighbours and len(model.modes) > 1:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in adapted.mode_neighbours.items())
+        Console(stderr=True).print(f"The training tasks most like this one: {shares}.", soft_wrap=True, highlight=False)
 
 
 @app.command

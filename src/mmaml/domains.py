@@ -35,6 +35,7 @@ from mmaml.rl.workshop import WORKSHOP
 from mmaml.runs.config import from_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
+from mmaml.supervised.use import AdaptedTask
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Domain:
     presets: dict[str, Any]
     experiment: Callable[[Any], AbstractExperiment]
     model: Callable[..., Any]
-    adapt_files: Callable[..., None] | None
+    adapt_files: Callable[..., AdaptedTask] | None
     tables: tuple[TableSpec, ...]
     compare: Callable[[dict[str, Any]], dict[str, Figure]] = lambda models: {}
 

@@ -91,6 +91,8 @@ def test_the_exported_model_is_the_run_s(capsys, run, tmp_path):
     images, labels = digits.images[:30:10], ["a", "b", "b"]
     tasks = [mmaml.load(path).adapt(images, labels) for path in (run, tmp_path / "model.safetensors")]
     assert tasks[0].classes_.tolist() == ["a", "b"] and tasks[0].embedding.shape == (5,)
+    assert tasks[0].mode_neighbours == tasks[1].mode_neighbours
+    assert set(tasks[0].mode_neighbours) <= set(mmaml.load(run).modes)
     np.testing.assert_array_equal(*(task.predict_proba(digits.images[:9]) for task in tasks))
     assert set(tasks[0].predict(digits.images[:9])) <= {"a", "b"}
 

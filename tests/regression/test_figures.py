@@ -12,17 +12,14 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Mixture, Samples, Task
-from mmaml.experiments.embedding import embedding_map, neighbour_accuracy
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.task import Mixture, Task
 from mmaml.regression import figures
 from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import Examples, examples_of, function_fits
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler, Table, TableTasks
-from mmaml.report.drawing import to_svg
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.evaluate import embeddings
 
 
 FAMILIES = ("sinusoid", "linear", "l1")
@@ -59,37 +56,6 @@ def table_sources(modes: int = 2, in_size: int = 1) -> Sources:
     parts = tuple(TableTasks.of(t, scaler, 5, 5, name) for t, name in zip(by_mode, names, strict=True))
     source = Mixture(parts, names)
     return Sources(source, source, scaler)
-
-
-def brute_force_accuracy(points: np.ndarray, modes: np.ndarray, k: int) -> float:
-    right = []
-    for i, point in enumerate(points):
-        distances = np.linalg.norm(points - point, axis=1)
-        distances[i] = np.inf
-        votes = np.bincount(modes[np.argsort(distances)[:k]])
-        right.append(votes.argmax() == modes[i])
-    return float(np.mean(right))
-
-
-def test_neighbour_accuracy_of_separate_clusters_is_one():
-    rng = np.random.default_rng(0)
-    modes = np.repeat(np.arange(3), 20)
-    points = 10 * np.eye(3)[modes] + rng.normal(size=(60, 3))
-    assert neighbour_accuracy(points, modes) == 1.0
-
-
-@pytest.mark.parametrize("k", [1, 4, 15])
-def test_neighbour_accuracy_agrees_with_brute_force_and_is_chance_for_random_modes(k):
-    rng = np.random.default_rng(1)
-    points, modes = rng.normal(size=(600, 4)), rng.integers(0, 4, 600)
-    accuracy = neighbour_accuracy(points, modes, k)
-    assert accuracy == pytest.approx(brute_force_accuracy(points, modes, k))
-    assert abs(accuracy - 0.25) < 0.08
-
-
-def test_neighbour_accuracy_needs_enough_tasks():
-    with pytest.raises(ValueError, match="n_neighbors"):
-        neighbour_accuracy(np.zeros((10, 2)), np.zeros(10, int), 15)
 
 
 def test_examples_are_the_same_for_everyone_and_lie_on_their_true_function():
@@ -136,21 +102,6 @@ def test_fits_of_a_users_tasks_are_in_their_units_and_without_truth():
         x, y = lines["query points"].get_data()
         assert np.all((np.asarray(x) > 49) & (np.asarray(x) < 61))
         assert set(np.round(np.asarray(y) - np.asarray(x)).astype(int)) <= {100, 110}
-
-
-def test_embeddings_and_their_map():
-    mmaml = learner("mmaml")
-    assert isinstance(mmaml, MMAML)
-    x, y = jnp.asarray(np.random.default_rng(0).normal(size=(2, 60, 5, 1)), jnp.float32)
-    tasks = Task(Samples(x, y), Samples(x, y), jnp.arange(60) % 3)
-    points, modes = np.asarray(embeddings(mmaml, tasks.support)), np.asarray(tasks.mode)
-    assert points.shape == (60, 6)
-    model = eqx.filter_jit(mmaml.condition)(jax.tree.map(lambda leaf: leaf[0], tasks.support), tasks.mode[0])
-    np.testing.assert_allclose(points[0], np.asarray(model.embedding), rtol=1e-5)
-    svg = to_svg(embedding_map(points, modes, ["_a$x$", "b<c", "d"]))
-    assert svg == to_svg(embedding_map(points, modes, ["_a$x$", "b<c", "d"]))
-    for text in ("_a$x$", "b&lt;c", f"{neighbour_accuracy(points, modes):.1%} right", "chance: 33%"):
-        assert text in svg
 
 
 def test_write_figures(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
 from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
-from mmaml.rl.figures import FIGURE_SEED, compare_trajectories, embeddings, frames, trajectories, write_figures
+from mmaml.rl.figures import FIGURE_SEED, compare_trajectories, embed_tasks, frames, trajectories, write_figures
 from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
@@ -136,7 +136,7 @@ def test_bodies_have_trajectories_too(env):
 def test_embeddings_are_of_the_first_episodes():
     model = tiny_model("point-2")
     assert isinstance(model.learner, MMAML)
-    points, modes = embeddings(model.learner, model.exploration, 40)
+    points, modes = embed_tasks(model.learner, model.exploration, 40)
     tasks = model.exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
     np.testing.assert_array_equal(modes, tasks.mode)
     keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)

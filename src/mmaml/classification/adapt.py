@@ -11,14 +11,16 @@ from mmaml.classification.datasets.pictures import decode
 from mmaml.classification.model import ClassificationModel
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
+from mmaml.supervised.use import AdaptedTask
 
 
 def adapt_files(
     model: ClassificationModel, support: Path, query: Path, out: Path | None, *, steps: int | None, mode: str | None
-) -> None:
+) -> AdaptedTask:
     """Adapt `model` to the images in the class folders of `support`, and classify those in the folder `query`.
 
-    Writes CSV: image, label, and the probability of every class. Raises `UserError` for folders without images.
+    Writes CSV: image, label, and the probability of every class. Returns the adapted model. Raises `UserError` for
+    folders without images.
     """
     labelled = {path: folder.name for folder in _folders(support) for path in _pictures(folder)}
     unlabelled = [query] if query.is_file() else _pictures(query)
@@ -40,6 +42,7 @@ def adapt_files(
         print(text.getvalue(), end="")
     else:
         write_atomically(out, text.getvalue())
+    return adapted
 
 
 def _folders(path: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser
 from mmaml.supervised.evaluate import evaluate
+from mmaml.supervised.use import landmarks
 
 
 VALIDATION_TASKS = 200
@@ -89,7 +90,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model."""
-        model = ClassificationModel(self.config, learner, self.sources.channels, self.sources.train.modes)
+        train, channels = self.sources.train, self.sources.channels
+        model = ClassificationModel(self.config, learner, channels, train.modes, landmarks(learner, train))
         model.save(folder.model_path)
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:

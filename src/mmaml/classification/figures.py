@@ -8,25 +8,24 @@ import jax.numpy as jnp
 import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmaml.classification.build import Sources, cross_entropy
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Mixture, Samples, Task
+from mmaml.core.task import Mixture, Task
 from mmaml.experiments.embedding import write_embedding
 from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.evaluate import embeddings
+from mmaml.supervised.embed import embed_tasks
 
 
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
 
 EMBEDDED_TASKS = 1000
-TASKS_AT_ONCE = 50
 SHOWN = 5
 """Support and query images of an episode that are shown, at most."""
 
@@ -98,21 +97,5 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources)
     picture = episodes_picture(learner, example_episodes(source), source.modes, way)
     write_atomically(folder.figures_path / "episodes.svg", to_svg(picture))
     if isinstance(learner, MMAML):
-        points, modes = _embedded(learner, source)
-        write_embedding(folder, points, modes, source.modes)
-
-
-def _embedded(
-    learner: MMAML, source: Mixture
-) -> tuple[Float[np.ndarray, "tasks embedding"], Int[np.ndarray, " tasks"]]:
-    @eqx.filter_jit
-    def supports(source: Mixture, key: Array) -> tuple[Samples, Array]:
-        tasks = source.sample(key, TASKS_AT_ONCE)
-        return tasks.support, tasks.mode
-
-    points, modes = [], []
-    for i in range(EMBEDDED_TASKS // TASKS_AT_ONCE):
-        support, mode = supports(source, jr.fold_in(jr.key(FIGURE_SEED), i))
-        points.append(np.asarray(embeddings(learner, support, TASKS_AT_ONCE)))
-        modes.append(np.asarray(mode))
-    return np.concatenate(points), np.concatenate(modes)
+        embedded = embed_tasks(learner, source, jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        write_embedding(folder, embedded, source.modes)

@@ -18,25 +18,33 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.experiments.modelfile import fill_learner, write_model
+from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.supervised.use import adapt_to, outputs
+from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
 
 DOMAIN = "classification"
 
 
-class AdaptedClassifier:
+class AdaptedClassifier(AdaptedTask):
     """The model of one task. `predict`, `predict_proba` and `classes_` as in scikit-learn.
 
-    `embedding` is the task embedding υ, `None` for learners that do not modulate.
+    `embedding` and `mode_neighbours` as in `AdaptedTask`.
     """
 
-    def __init__(self, task_model: TaskModel, classes: np.ndarray, side: int, channels: int):
-        self._task_model = task_model
+    def __init__(
+        self,
+        model: TaskModel,
+        classes: np.ndarray,
+        side: int,
+        channels: int,
+        known: EmbeddedTasks | None,
+        modes: tuple[str, ...],
+    ):
+        super().__init__(model, known, modes)
         self._side = side
         self._channels = channels
         self.classes_ = classes
-        self.embedding = None if task_model.embedding is None else np.asarray(task_model.embedding)
 
     def predict_proba(self, images: Any) -> Float[np.ndarray, "images classes"]:
         """Probability of each of `classes_` for each image; images as in `ClassificationModel.adapt`.
@@ -45,7 +53,7 @@ class AdaptedClassifier:
         they come in; models trained with `--normalise-by support` look at each one alone.
         """
         inputs = jnp.asarray(_inputs(images, self._side, self._channels))
-        logits = outputs(self._task_model, inputs)[:, : len(self.classes_)]
+        logits = outputs(self._model, inputs)[:, : len(self.classes_)]
         return np.asarray(jax.nn.softmax(logits))
 
     def predict(self, images: Any) -> np.ndarray:
@@ -54,13 +62,24 @@ class AdaptedClassifier:
 
 
 class ClassificationModel:
-    """A meta-trained learner with everything it takes to use it."""
+    """A meta-trained learner with everything it takes to use it.
 
-    def __init__(self, config: ClassificationConfig, learner: AbstractLearner, channels: int, modes: tuple[str, ...]):
+    `landmarks` are training tasks that it compares new ones with.
+    """
+
+    def __init__(
+        self,
+        config: ClassificationConfig,
+        learner: AbstractLearner,
+        channels: int,
+        modes: tuple[str, ...],
+        landmarks: EmbeddedTasks | None,
+    ):
         self.config = config
         self.learner = learner
         self.channels = channels
         self.modes = modes
+        self.landmarks = landmarks
 
     def adapt(
         self, images: Any, labels: Sequence[Any], *, steps: int | None = None, mode: str | None = None
@@ -85,12 +104,13 @@ class ClassificationModel:
             )
         support = Samples(jnp.asarray(inputs), jnp.asarray(targets))
         adapted = adapt_to(self.learner, support, cross_entropy, steps=steps, mode=mode, modes=self.modes)
-        return AdaptedClassifier(adapted, classes, self.config.side, self.channels)
+        side, channels = self.config.side, self.channels
+        return AdaptedClassifier(adapted, classes, side, channels, self.landmarks, self.modes)
 
     def save(self, path: Path) -> None:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes, "channels": self.channels}
-        write_model(path, DOMAIN, self.learner, header, {})
+        write_model(path, DOMAIN, self.learner, header, landmark_tensors(self.landmarks))
 
     @classmethod
     def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "ClassificationModel":
@@ -99,7 +119,7 @@ class ClassificationModel:
         modes = tuple(header["modes"])
         make = eqx.Partial(make_learner, config, channels=header["channels"], modes=modes)
         like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
-        return cls(config, fill_learner(like, tensors, path), header["channels"], modes)
+        return cls(config, fill_learner(like, tensors, path), header["channels"], modes, read_landmarks(tensors))
 
 
 def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:

@@ -11,18 +11,24 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.tables import Table, read_table
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
+from mmaml.supervised.use import AdaptedTask
 
 
 def adapt_files(
     model: RegressionModel, support: Path, query: Path, out: Path | None, *, steps: int | None, mode: str | None
-) -> None:
-    """Adapt `model` to the points in the CSV file `support`, and write its predictions for those in `query`."""
+) -> AdaptedTask:
+    """Adapt `model` to the points in the CSV file `support`, and write its predictions for those in `query`.
+
+    Returns the adapted model.
+    """
     few, where = read_table(support), read_table(query, with_targets=False)
     try:
-        predictions = model.adapt(few.x, few.y, steps=steps, mode=mode).predict(where.x)
+        adapted = model.adapt(few.x, few.y, steps=steps, mode=mode)
+        predictions = adapted.predict(where.x)
     except ValueError as error:
         raise UserError(str(error)) from error
     write_predictions(where, predictions, out)
+    return adapted
 
 
 def write_predictions(table: Table, predictions: Float[np.ndarray, " points"], out: Path | None) -> None:

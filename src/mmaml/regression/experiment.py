@@ -21,6 +21,7 @@ from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser
 from mmaml.supervised.evaluate import evaluate
+from mmaml.supervised.use import landmarks
 
 
 VALIDATION_TASKS = 1000
@@ -84,8 +85,9 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model with the scale of its numbers."""
-        sources = self.sources
-        RegressionModel(self.config, learner, sources.scaler, sources.train.modes).save(folder.model_path)
+        train, scaler = self.sources.train, self.sources.scaler
+        model = RegressionModel(self.config, learner, scaler, train.modes, landmarks(learner, train))
+        model.save(folder.model_path)
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write Figures 2 and 3a of this run."""

@@ -23,7 +23,7 @@ from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.evaluate import embeddings
+from mmaml.supervised.embed import embed_tasks
 
 
 FIGURE_SEED = 0
@@ -161,6 +161,5 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, label: str, sourc
         fits = function_fits({label: learner}, examples)
         write_atomically(folder.figures_path / "fits.svg", to_svg(fits))
     if isinstance(learner, MMAML):
-        tasks = eqx.filter_jit(sources.held_out.sample)(jr.key(FIGURE_SEED), EMBEDDED_TASKS)
-        points = np.asarray(embeddings(learner, tasks.support))
-        write_embedding(folder, points, np.asarray(tasks.mode), sources.held_out.modes)
+        embedded = embed_tasks(learner, sources.held_out, jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        write_embedding(folder, embedded, sources.held_out.modes)

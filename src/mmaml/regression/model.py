@@ -14,41 +14,49 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.experiments.modelfile import fill_learner, write_model
+from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.tables import Scaler
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.supervised.use import adapt_to, outputs
+from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
 
 DOMAIN = "regression"
 
 
-class AdaptedRegressor:
-    """The model of one task. `predict` as in scikit-learn.
+class AdaptedRegressor(AdaptedTask):
+    """The model of one task. `predict` as in scikit-learn; `embedding` and `mode_neighbours` as in `AdaptedTask`."""
 
-    `embedding` is the task embedding υ, `None` for learners that do not modulate.
-    """
-
-    def __init__(self, task_model: TaskModel, scaler: Scaler):
-        self._task_model = task_model
+    def __init__(self, model: TaskModel, scaler: Scaler, known: EmbeddedTasks | None, modes: tuple[str, ...]):
+        super().__init__(model, known, modes)
         self._scaler = scaler
-        self.embedding = None if task_model.embedding is None else np.asarray(task_model.embedding)
 
     def predict(self, x: ArrayLike) -> Float[np.ndarray, " points"]:
         """Predictions at `x`, of the shape `(points, in)`, or `(points,)` for one input."""
         inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
-        return self._scaler.unscale_y(np.asarray(outputs(self._task_model, jnp.asarray(inputs))))
+        return self._scaler.unscale_y(np.asarray(outputs(self._model, jnp.asarray(inputs))))
 
 
 class RegressionModel:
-    """A meta-trained learner with everything it takes to use it."""
+    """A meta-trained learner with everything it takes to use it.
 
-    def __init__(self, config: RegressionConfig, learner: AbstractLearner, scaler: Scaler, modes: tuple[str, ...]):
+    `landmarks` are training tasks that it compares new ones with.
+    """
+
+    def __init__(
+        self,
+        config: RegressionConfig,
+        learner: AbstractLearner,
+        scaler: Scaler,
+        modes: tuple[str, ...],
+        landmarks: EmbeddedTasks | None,
+    ):
         self.config = config
         self.learner = learner
         self.scaler = scaler
         self.modes = modes
+        self.landmarks = landmarks
 
     def adapt(
         self, x: ArrayLike, y: ArrayLike, *, steps: int | None = None, mode: str | None = None
@@ -66,13 +74,13 @@ class RegressionModel:
             raise ValueError("y must be finite numbers.")
         support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
         adapted = adapt_to(self.learner, support, mean_squared_error, steps=steps, mode=mode, modes=self.modes)
-        return AdaptedRegressor(adapted, self.scaler)
+        return AdaptedRegressor(adapted, self.scaler, self.landmarks, self.modes)
 
     def save(self, path: Path) -> None:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes}
         scaler = {f"scaler.{name}": np.asarray(value) for name, value in vars(self.scaler).items()}
-        write_model(path, DOMAIN, self.learner, header, scaler)
+        write_model(path, DOMAIN, self.learner, header, scaler | landmark_tensors(self.landmarks))
 
     @classmethod
     def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "RegressionModel":
@@ -87,7 +95,7 @@ class RegressionModel:
         )
         make = eqx.Partial(make_learner, config, in_size=len(scaler.x_mean), modes=len(modes))
         like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
-        return cls(config, fill_learner(like, tensors, path), scaler, modes)
+        return cls(config, fill_learner(like, tensors, path), scaler, modes, read_landmarks(tensors))
 
 
 def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:

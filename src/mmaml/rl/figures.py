@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Samples
 from mmaml.experiments.embedding import write_embedding
+from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
@@ -181,14 +182,11 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Expl
             write_atomically(folder.figures_path / "frames.png", png)
     if isinstance(learner, MMAML):
         count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
-        points, modes = embeddings(learner, exploration, count)
-        write_embedding(folder, points, modes, environment.modes)
+        write_embedding(folder, embed_tasks(learner, exploration, count), environment.modes)
 
 
-def embeddings(
-    learner: MMAML, exploration: Exploration, count: int
-) -> tuple[Float[np.ndarray, "tasks embedding"], Int[np.ndarray, " tasks"]]:
-    """What the modulator makes of `count` fresh tasks from their first, unmodulated episodes, and their modes."""
+def embed_tasks(learner: MMAML, exploration: Exploration, count: int) -> EmbeddedTasks:
+    """What the modulator makes of `count` fresh tasks from their first, unmodulated episodes."""
     tasks = exploration.environment.sample_tasks(jr.key(FIGURE_SEED), count)
     keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), count)
     found = []
@@ -197,7 +195,7 @@ def embeddings(
         chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
         (seen,), _ = exploration.explore(learner, chunk, keys[some], 0)
         found.append(np.asarray(_embed(learner, seen, chunk.mode)))
-    return np.concatenate(found), np.asarray(tasks.mode)
+    return EmbeddedTasks(np.concatenate(found), np.asarray(tasks.mode))
 
 
 @eqx.filter_jit

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mmaml.core.inner import Loss
-from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Samples, Task
+from mmaml.core.learners import AbstractLearner
+from mmaml.core.task import Task
 
 
 def evaluate(
@@ -30,9 +30,3 @@ def _stages(
         return jnp.stack([metric(model(task.query.inputs), task.query.targets) for model in path])
 
     return jax.lax.map(stages, tasks, batch_size=at_once)
-
-
-@eqx.filter_jit
-def embeddings(learner: MMAML, support: Samples, at_once: int = 100) -> Float[Array, "tasks embedding"]:
-    """The task embedding υ of every support set; `at_once` of them are worked on together."""
-    return jax.lax.map(learner.modulator.encoder, support, batch_size=at_once)

@@ -1,15 +1,59 @@
-"""A trained learner on one new task: adapt it, then compute outputs."""
+"""A trained learner in use: what goes into its file, and what it is on one new task."""
 
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PyTree
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 from mmaml.core.inner import Loss
-from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.learners import MMAML, AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
-from mmaml.core.task import Samples
+from mmaml.core.task import AbstractTaskSource, Samples
+from mmaml.experiments.neighbours import EmbeddedTasks
+from mmaml.supervised.embed import embed_tasks
+
+
+LANDMARKS = 300
+"""Training tasks that a model remembers, to say what a new one is like."""
+
+
+def landmarks(learner: AbstractLearner, source: AbstractTaskSource) -> EmbeddedTasks | None:
+    """Some training tasks as the modulator sees them; `None` for learners that do not modulate."""
+    return embed_tasks(learner, source, jr.key(0), LANDMARKS) if isinstance(learner, MMAML) else None
+
+
+def landmark_tensors(known: EmbeddedTasks | None) -> dict[str, np.ndarray]:
+    """As they stand in a model's file."""
+    return {} if known is None else {f"landmarks.{name}": value for name, value in known._asdict().items()}
+
+
+def read_landmarks(tensors: dict[str, np.ndarray]) -> EmbeddedTasks | None:
+    """Those of a model's file, if it has any."""
+    if "landmarks.points" not in tensors:
+        return None
+    return EmbeddedTasks(*(tensors[f"landmarks.{name}"] for name in EmbeddedTasks._fields))
+
+
+class AdaptedTask:
+    """The model of one task.
+
+    - `embedding`: the task embedding υ.
+    - `mode_neighbours`: the share of each kind among the training tasks nearest to this one in embedding, the commonest
+      first: what kind of task the learner takes it for.
+
+    Both are `None` for learners that do not modulate.
+    """
+
+    def __init__(self, model: TaskModel, known: EmbeddedTasks | None, modes: Sequence[str]):
+        self._model = model
+        self.embedding: Float[np.ndarray, " embedding"] | None = None
+        self.mode_neighbours: dict[str, float] | None = None
+        if model.embedding is not None:
+            self.embedding = np.asarray(model.embedding)
+            self.mode_neighbours = known.near(self.embedding, modes) if known else None
 
 
 def adapt_to(

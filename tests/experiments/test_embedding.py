@@ -1,0 +1,62 @@
+"""Maps of task embeddings, and what lies near a task in them."""
+
+import numpy as np
+import pytest
+
+from mmaml.experiments.embedding import embedding_map, neighbour_accuracy
+from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
+from mmaml.report.drawing import to_svg
+
+
+def brute_force_accuracy(points: np.ndarray, modes: np.ndarray, k: int) -> float:
+    right = []
+    for i, point in enumerate(points):
+        distances = np.linalg.norm(points - point, axis=1)
+        distances[i] = np.inf
+        votes = np.bincount(modes[np.argsort(distances)[:k]])
+        right.append(votes.argmax() == modes[i])
+    return float(np.mean(right))
+
+
+def clusters() -> EmbeddedTasks:
+    """Twenty tasks of each of three modes, far from the others."""
+    modes = np.repeat(np.arange(3), 20)
+    return EmbeddedTasks(10 * np.eye(3)[modes] + np.random.default_rng(0).normal(size=(60, 3)), modes)
+
+
+def test_neighbour_accuracy_of_separate_clusters_is_one():
+    assert neighbour_accuracy(clusters()) == 1.0
+
+
+@pytest.mark.parametrize("k", [1, 4, 15])
+def test_neighbour_accuracy_agrees_with_brute_force_and_is_chance_for_random_modes(k):
+    rng = np.random.default_rng(1)
+    tasks = EmbeddedTasks(rng.normal(size=(600, 4)), rng.integers(0, 4, 600))
+    accuracy = neighbour_accuracy(tasks, k)
+    assert accuracy == pytest.approx(brute_force_accuracy(*tasks, k))
+    assert abs(accuracy - 0.25) < 0.08
+
+
+def test_neighbour_accuracy_needs_enough_tasks():
+    with pytest.raises(ValueError, match="n_neighbors"):
+        neighbour_accuracy(EmbeddedTasks(np.zeros((10, 2)), np.zeros(10, int)), 15)
+
+
+def test_the_modes_near_an_embedding_stand_in_the_order_of_their_shares():
+    names = ("a", "b", "c")
+    for mode, name in enumerate(names):
+        assert clusters().near(10 * np.eye(3)[mode], names) == {name: 1.0}
+    places = np.array([3.0, 2, 1, -1, -2, -3] + [100.0] * 20)
+    tasks = EmbeddedTasks(places[:, None], np.array([2, 2, 0, 2, 0, 2] + [1] * 20))
+    near = tasks.near(np.zeros(1), names)
+    assert list(near) == ["b", "c", "a"]
+    assert near == pytest.approx({"b": 9 / NEIGHBOURS, "c": 4 / NEIGHBOURS, "a": 2 / NEIGHBOURS})
+
+
+def test_the_map_names_modes_and_says_the_accuracy():
+    points = np.random.default_rng(0).normal(size=(60, 6))
+    tasks = EmbeddedTasks(points, np.arange(60) % 3)
+    svg = to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
+    assert svg == to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
+    for text in ("_a$x$", "b&lt;c", f"{neighbour_accuracy(tasks):.1%} right", "chance: 33%"):
+        assert text in svg
