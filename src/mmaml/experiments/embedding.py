@@ -1,12 +1,13 @@
-"""What the modulator makes of tasks: their embeddings, how well these tell the modes, and a map of them (Figure 3)."""
+"""What the modulator makes of tasks: how well embeddings tell the modes, and a map of them (Figure 3).
+
+scikit-learn takes a second to import, which commands that draw no map should not wait for.
+"""
 
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
-from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
@@ -20,6 +21,8 @@ def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
 
     Ties go to the mode with the lowest number. Raises `ValueError` unless there are more than `k` tasks.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     points, modes = tasks
     nearest = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
     votes = np.stack([(modes[nearest] == mode).sum(1) for mode in range(modes.max() + 1)])
@@ -32,6 +35,8 @@ def embedding_map(tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
 
     Beside it stands the neighbour accuracy, which unlike the picture looks at all of the embedding.
     """
+    from sklearn.manifold import TSNE
+
     # Threads that wait for one another are many times slower than one thread on a machine that is busy.
     with threadpool_limits(1):
         plane = TSNE(init="pca", random_state=0).fit_transform(tasks.points)
