@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
-from mmaml.core.network import MetaOnly
 from mmaml.core.task import AbstractTaskSource
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
@@ -52,19 +51,18 @@ def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRN
     network_key, encoder_key, heads_key = jr.split(key, 3)
     initialise = _INITIALISERS[config.initialisation]
 
-    def network(context: Array | MetaOnly | None, key: PRNGKeyArray) -> MLP:
+    def network(context: Array | None, key: PRNGKeyArray) -> MLP:
         return MLP(in_size, 1, config.hidden, initialise=initialise, context=context, key=key)
 
-    def one_per_mode(key: PRNGKeyArray) -> MLP:
-        prior_key, context_key = jr.split(key)
-        return network(MetaOnly(jr.normal(context_key, (CONTEXT_SIZE,))), prior_key)
+    def with_context(key: PRNGKeyArray) -> MLP:
+        return network(jnp.zeros(CONTEXT_SIZE), key)
 
     if config.learner == "maml":
-        prior = network(jnp.zeros(CONTEXT_SIZE), network_key)
+        prior = with_context(network_key)
         return MAML(prior=prior, inner=make_inner(config, prior))
     if config.learner == "multi-maml":
-        priors = eqx.filter_vmap(one_per_mode)(jr.split(network_key, modes))
-        return MultiMAML(priors=priors, inner=make_inner(config, one_per_mode(network_key)))
+        priors = eqx.filter_vmap(with_context)(jr.split(network_key, modes))
+        return MultiMAML(priors=priors, inner=make_inner(config, with_context(network_key)))
     prior = network(None, network_key)
     encoder = BiLSTMEncoder(in_size, 1, hidden=config.encoder_hidden, sort=config.sort_support, key=encoder_key)
     blocks = None if config.modulated == "all" else [0]

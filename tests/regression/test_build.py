@@ -1,0 +1,35 @@
+"""The learners of regression are those of the paper."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+from mmaml.core.learners import MAML, MultiMAML
+from mmaml.core.task import Samples
+from mmaml.regression.build import make_learner, mean_squared_error
+from mmaml.regression.presets import PRESETS
+
+
+def test_multi_maml_is_a_maml_for_each_mode():
+    config = replace(PRESETS["regression-2"], learner="multi-maml", hidden=(8,), inner_steps=2)
+    multi = make_learner(config, in_size=1, modes=2, key=jr.key(0))
+    assert isinstance(multi, MultiMAML)
+    x = jnp.linspace(-5, 5, 5)[:, None]
+    support = Samples(x, 3 * x + 1)
+    for mode in (0, 1):
+        prior = jax.tree.map(lambda leaf, mode=mode: leaf[mode], multi.priors)
+        alone = MAML(prior=prior, inner=multi.inner)
+
+        @eqx.filter_jit
+        def adapted(learner, mode=mode):
+            *_, model = learner.adapt(support, jnp.asarray(mode), mean_squared_error)
+            return model.network
+
+        ours, expected = adapted(multi), adapted(alone)
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+        assert float(jnp.abs(ours.context).max()) > 0
