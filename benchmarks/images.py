@@ -5,7 +5,8 @@
 5-way 1-shot tasks of random images with MMAML-FiLM, as the paper has them; 5-shot for memory; and plain MAML with the
 convolution written in three ways. The peers (`peers_torch_images.py`, which see) live in an environment of their own
 as for `speed.py`. Every measurement is a process of its own, so that peak memory is its own too. For mmaml it is two:
-the first compiles, the second measures and finds all compiled, as in any run but the first.
+the first compiles and counts the arithmetic, the second measures and finds all compiled, as in any run but the first.
+Beside the arithmetic of a second stands what the machine does of it in one large matrix product, the most it can do.
 """
 
 import dataclasses
@@ -130,7 +131,8 @@ def measure(options: Options) -> dict[str, Any]:
     jax.block_until_ready(trainer.run(state, 0, options.iterations))
     row = {"side": side, "shot": options.shot, "devices": len(jax.devices())}
     if not options.dispatches:
-        return row | {"compile_seconds": time.perf_counter() - began, "compile_peak_rss_mb": peak_memory() / 2**20}
+        row |= {"compile_seconds": time.perf_counter() - began, "compile_peak_rss_mb": peak_memory() / 2**20}
+        return row | {"gflop_per_iteration": options.tasks * gflop_of_a_task(trainer), "gflops_most": gflops_most()}
     seconds, losses = [], np.zeros(0)
     for _ in range(options.dispatches):
         began = time.perf_counter()
@@ -153,6 +155,38 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
+def gflop_of_a_task(trainer: Any) -> float:
+    """Operations in the outer gradient of one task, as XLA counts them, in billions."""
+    import equinox as eqx
+    import jax
+    import jax.random as jr
+
+    task = jax.tree.map(lambda leaf: leaf[0], trainer.source.sample(jr.key(0), 1))
+    parameters, rest = eqx.partition(trainer.learner, eqx.is_inexact_array)
+
+    def outer_loss(parameters: Any) -> "Array":
+        *_, adapted = eqx.combine(parameters, rest).adapt(task.support, task.mode, trainer.loss)
+        return trainer.loss(adapted(task.query.inputs), task.query.targets)
+
+    counted = jax.jit(jax.grad(outer_loss)).lower(parameters).cost_analysis()
+    return counted["flops"] / 1e9
+
+
+def gflops_most(size: int = 2048) -> float:
+    """Billions of operations a second in a product of two large matrices: the best of some."""
+    import jax
+    import jax.numpy as jnp
+
+    matrix = jnp.ones((size, size))
+    multiply = jax.jit(jnp.matmul)
+    seconds = []
+    for _ in range(9):
+        began = time.perf_counter()
+        jax.block_until_ready(multiply(matrix, matrix))
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
 def ours(options: Options) -> dict[str, Any]:
     """Compile in a new process, measure in another."""
     row = {}
@@ -162,7 +196,7 @@ def ours(options: Options) -> dict[str, Any]:
             arguments = [f"--{name}={getattr(options, name)}" for name in PER_PROCESS]
             arguments += [f"--dispatches={dispatches}", "--channels", *map(str, options.channels)]
             row |= _json_of([sys.executable, __file__, *arguments])
-    return row
+    return row | {"gflops": row["gflop_per_iteration"] / row["seconds_per_iteration"]}
 
 
 def peer(options: Options, engine: str, side: int, chunk: int) -> dict[str, Any]:
@@ -180,7 +214,8 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
         seconds = row["seconds_per_iteration"]
         cells = [f"{name:42} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
         cells += [f"{row['peak_rss_mb']:6.0f} MiB"]
-        cells += [f"drawing {row['drawing_share']:.1%}"] if "drawing_share" in row else []
+        if "gflops" in row:
+            cells += [f"drawing {row['drawing_share']:.1%}", f"{row['gflops']:.0f} of {row['gflops_most']:.0f} GFLOP/s"]
         print(*cells, sep="  ", flush=True)
 
 
