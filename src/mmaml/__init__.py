@@ -15,6 +15,7 @@ from mmaml.core.modulation import FiLM as FiLM
 from mmaml.core.modulation import Gate as Gate
 from mmaml.core.modulation import Modulator as Modulator
 from mmaml.core.network import AbstractNetwork as AbstractNetwork
+from mmaml.core.network import MetaOnly as MetaOnly
 from mmaml.core.network import TaskModel as TaskModel
 from mmaml.core.task import AbstractTaskSource as AbstractTaskSource
 from mmaml.core.task import Mixture as Mixture

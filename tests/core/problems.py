@@ -7,11 +7,12 @@ import jax.random as jr
 
 from mmaml import MAML, MMAML, AbstractTaskSource, InnerLoop, MultiMAML, Samples, Task
 from mmaml.core.modulation import FiLM, Modulator
+from mmaml.core.network import MetaOnly
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
 
 
-CONTEXTS = {"none": None, "adapted": jnp.full(3, 0.5)}
+CONTEXTS = {"none": None, "adapted": jnp.full(3, 0.5), "meta-only": MetaOnly(jnp.full(3, 0.5))}
 
 
 def mse(outputs, targets):

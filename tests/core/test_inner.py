@@ -151,6 +151,15 @@ def test_head_only_leaves_the_body_alone():
     assert relative_difference(adapted.head, net.head) > 0
 
 
+def test_meta_only_parameters_do_not_adapt_but_are_meta_learnt():
+    net = network(jr.key(0), context=CONTEXTS["meta-only"])
+    support, query = samples(jr.key(2), 3), samples(jr.key(3), 3)
+    adapted = final(InnerLoop(0.1), TaskModel(net), support).network
+    assert relative_difference(adapted.context, net.context) == 0
+    gradient = jax.grad(lambda n: outer_loss(TaskModel(n), InnerLoop(0.1), support, query))(net)
+    assert float(jnp.abs(gradient.context.value).max()) > 0
+
+
 def test_per_parameter_rates_start_as_the_fixed_rate_and_are_learnt():
     net = network(jr.key(0))
     support, query = samples(jr.key(2), 3), samples(jr.key(3), 3)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pytest
 
 from mmaml.core.learners import MAML, MultiMAML
 from mmaml.core.task import Samples
@@ -14,8 +15,9 @@ from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import PRESETS
 
 
-def test_multi_maml_is_a_maml_for_each_mode():
-    config = replace(PRESETS["regression-2"], learner="multi-maml", hidden=(8,), inner_steps=2)
+@pytest.mark.parametrize("fixed", [False, True])
+def test_multi_maml_is_a_maml_for_each_mode(fixed):
+    config = replace(PRESETS["regression-2"], learner="multi-maml", hidden=(8,), inner_steps=2, fixed_context=fixed)
     multi = make_learner(config, in_size=1, modes=2, key=jr.key(0))
     assert isinstance(multi, MultiMAML)
     x = jnp.linspace(-5, 5, 5)[:, None]
@@ -32,4 +34,5 @@ def test_multi_maml_is_a_maml_for_each_mode():
         ours, expected = adapted(multi), adapted(alone)
         for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
-        assert float(jnp.abs(ours.context).max()) > 0
+        moved = jax.tree.map(lambda new, old: bool((new != old).any()), ours.context, prior.context)
+        assert jax.tree.leaves(moved) == [not fixed]

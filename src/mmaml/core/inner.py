@@ -27,7 +27,7 @@ from mmaml.core.dual import (
     fasten,
     pays,
 )
-from mmaml.core.network import AbstractNetwork, TaskModel
+from mmaml.core.network import AbstractNetwork, MetaOnly, TaskModel
 from mmaml.core.task import Samples
 
 
@@ -123,7 +123,11 @@ def adapt(
 
 def adaptable(network: AbstractNetwork, adapts: Adapts) -> PyTree[bool]:
     """Which layers and lone parameters of `network` the inner loop changes, a prefix of its structure."""
-    everything = jax.tree.map(lambda node: _is_layer(node) or eqx.is_inexact_array(node), network, is_leaf=_is_layer)
+
+    def mark(node: PyTree) -> bool:
+        return not isinstance(node, MetaOnly) and (_is_layer(node) or eqx.is_inexact_array(node))
+
+    everything = jax.tree.map(mark, network, is_leaf=_is_layer)
     if adapts == "all":
         return everything
     nothing = jax.tree.map(lambda _: False, network, is_leaf=_is_layer)
@@ -131,7 +135,7 @@ def adaptable(network: AbstractNetwork, adapts: Adapts) -> PyTree[bool]:
 
 
 def _is_layer(node: PyTree) -> bool:
-    return isinstance(node, eqx.nn.Linear | FastLinear)
+    return isinstance(node, eqx.nn.Linear | FastLinear | MetaOnly)
 
 
 def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:

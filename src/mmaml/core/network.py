@@ -10,6 +10,12 @@ from jaxtyping import Array, Float, PyTree
 from mmaml.core.modulation import Modulation
 
 
+class MetaOnly(eqx.Module):
+    """Wraps a parameter that the outer loop learns and the inner loop leaves alone."""
+
+    value: Float[Array, "*shape"]
+
+
 class AbstractNetwork(eqx.Module):
     """A network f(x; θ, τ) for one example.
 

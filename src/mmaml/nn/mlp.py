@@ -11,7 +11,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.modulation import Modulation
-from mmaml.core.network import AbstractNetwork
+from mmaml.core.network import AbstractNetwork, MetaOnly
 
 
 Initialiser = Callable[[PRNGKeyArray, tuple[int, int]], Float[Array, "out in"]]
@@ -20,12 +20,13 @@ Initialiser = Callable[[PRNGKeyArray, tuple[int, int]], Float[Array, "out in"]]
 class MLP(AbstractNetwork):
     """Affine → modulation → ReLU for each hidden layer, then an affine head.
 
-    `context` is a learned vector joined to every input (the "bias transformation" of MAML's reference code).
+    `context` is a learned vector joined to every input (the "bias transformation" of MAML's reference code); a
+    `MetaOnly` context stays as it is in the inner loop.
     """
 
     hidden: tuple[eqx.nn.Linear, ...]
     head: eqx.nn.Linear
-    context: Float[Array, "*modes context"] | None
+    context: Float[Array, "*modes context"] | MetaOnly | None
 
     linear_once: ClassVar[bool] = True
 
@@ -36,11 +37,11 @@ class MLP(AbstractNetwork):
         hidden_sizes: Sequence[int],
         *,
         initialise: Initialiser,
-        context: Float[Array, " context"] | None = None,
+        context: Float[Array, " context"] | MetaOnly | None = None,
         key: PRNGKeyArray,
     ):
         """Weights are drawn by `initialise(key, (out, in))`, biases are zero."""
-        context_size = 0 if context is None else len(context)
+        context_size = 0 if context is None else jax.tree.leaves(context)[0].size
         sizes = [in_size + context_size, *hidden_sizes, out_size]
         keys = jr.split(key, len(sizes) - 1)
         *hidden, head = [_linear(initialise, n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
@@ -55,7 +56,8 @@ class MLP(AbstractNetwork):
 
     def __call__(self, x: Float[Array, " in"], modulation: Modulation | None) -> Float[Array, " out"]:
         """Output for one input vector."""
-        h = x if self.context is None else jnp.concatenate([x, self.context])
+        context = self.context.value if isinstance(self.context, MetaOnly) else self.context
+        h = x if context is None else jnp.concatenate([x, context])
         for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
             h = layer(h)
             h = jax.nn.relu(h if modulate is None else modulate(h))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
+from mmaml.core.network import MetaOnly
 from mmaml.core.task import AbstractTaskSource
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
@@ -51,11 +52,14 @@ def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRN
     network_key, encoder_key, heads_key = jr.split(key, 3)
     initialise = _INITIALISERS[config.initialisation]
 
-    def network(context: Array | None, key: PRNGKeyArray) -> MLP:
+    def network(context: Array | MetaOnly | None, key: PRNGKeyArray) -> MLP:
         return MLP(in_size, 1, config.hidden, initialise=initialise, context=context, key=key)
 
     def with_context(key: PRNGKeyArray) -> MLP:
-        return network(jnp.zeros(CONTEXT_SIZE), key)
+        if not config.fixed_context:
+            return network(jnp.zeros(CONTEXT_SIZE), key)
+        prior_key, context_key = jr.split(key)
+        return network(MetaOnly(jr.normal(context_key, (CONTEXT_SIZE,))), prior_key)
 
     if config.learner == "maml":
         prior = with_context(network_key)

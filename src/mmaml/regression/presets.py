@@ -32,6 +32,8 @@ class RegressionConfig(SupervisedConfig):
     """Units of the task network's hidden layers."""
     initialisation: Literal["he", "small"] = "he"
     """Weights of the task network: He's, or normal with deviation 0.01 (the reference)."""
+    fixed_context: bool = False
+    """The vector that MAML and Multi-MAML join to their inputs does not adapt, as in the reference's Multi-MAML."""
     modulated: Literal["all", "first"] = "all"
     """Hidden layers that are modulated; the reference modulates only the first with two modes."""
     encoder_hidden: int = 40
