@@ -12,7 +12,7 @@ from rich.markup import escape
 from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment, complete_run
 from mmaml.experiments.statistics import mean_and_ci
-from mmaml.runs.config import require, to_dict
+from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
@@ -103,7 +103,7 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
     experiment = spec.experiment(config)
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
-        if folder.read_config()["config"] != _as_stored(experiment.config):
+        if from_dict(type(config), folder.read_config()["config"]) != experiment.config:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
     else:
         folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
@@ -225,7 +225,3 @@ def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
     paper = "" if cell["paper"] is None else f" ({number(cell['paper'])})"
     seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {number(cell['seed_std'])}"
     return f"{number(cell['mean'])} ± {number(cell['ci95'])}{seeds}{paper}"
-
-
-def _as_stored(config: ExperimentConfig) -> dict[str, Any]:
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in to_dict(config).items()}

@@ -15,11 +15,15 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
-    """A configuration from stored fields. Raises `UserError` if a field is unknown or missing."""
-    names = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
-    if names != set(values):
-        odd = ", ".join(sorted(names ^ set(values)))
-        raise UserError(f"the stored configuration does not fit this version of mmaml; fields that differ: {odd}.")
+    """A configuration from stored fields; options younger than what was stored have their defaults.
+
+    Raises `UserError` if a field is unknown, or one without a default is missing.
+    """
+    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
+    if odd := set(values) - {f.name for f in fields} | needed - set(values):
+        names = ", ".join(sorted(odd))
+        raise UserError(f"the stored configuration does not fit this version of mmaml; fields that differ: {names}.")
     return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 

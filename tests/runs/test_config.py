@@ -1,0 +1,35 @@
+"""Configurations through JSON, also those that another version stored."""
+
+import json
+
+import pytest
+
+from mmaml.regression.presets import PRESETS, RegressionConfig
+from mmaml.rl.presets import PRESETS as RL_PRESETS
+from mmaml.rl.presets import PolicyConfig
+from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.errors import UserError
+
+
+STORED = json.loads(json.dumps(to_dict(PRESETS["regression-5"])))
+
+
+def test_a_configuration_is_the_same_after_json():
+    assert from_dict(RegressionConfig, STORED) == PRESETS["regression-5"]
+
+
+def test_options_that_were_not_there_yet_have_their_defaults():
+    older = {name: value for name, value in STORED.items() if name != "fixed_context"}
+    assert from_dict(RegressionConfig, older) == PRESETS["regression-5"]
+
+
+def test_options_that_are_not_there_any_more_are_named():
+    with pytest.raises(UserError, match=r"does not fit this version of mmaml; fields that differ: learner_of_tomorrow"):
+        from_dict(RegressionConfig, {**STORED, "learner_of_tomorrow": 1})
+
+
+def test_what_has_no_default_must_be_there():
+    stored = to_dict(RL_PRESETS["point-2"])
+    del stored["environment"]
+    with pytest.raises(UserError, match="fields that differ: environment"):
+        from_dict(PolicyConfig, stored)
