@@ -57,6 +57,15 @@ def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_pa
     assert code == 0 and ">Predictions<" in page.read_text()
 
 
+def test_a_run_stopped_before_its_first_metrics_can_be_evaluated(capsys, run):
+    (run / "metrics.jsonl").unlink()
+    code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 20 --json", run)
+    assert code == 0
+    result = json.loads(out)
+    assert result["trained"] == result["planned"] == result["meta_iterations"] == 4
+    assert result["train_seconds"] == 0
+
+
 def test_evaluate_as_json_with_more_steps(capsys, run):
     code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 20 --steps 3 --json", run)
     assert code == 0 and len(json.loads(out)["stages"]) == 4

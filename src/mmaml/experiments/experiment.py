@@ -148,7 +148,8 @@ def _judge(
     config = experiment.config
     values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
     stored = folder.read_config()
-    last = read_metrics(folder.metrics_path)[-1]
+    # A run that was stopped early has a checkpoint, but may have no metrics yet.
+    last = [{"step": 0, "seconds": 0.0}, *read_metrics(folder.metrics_path)][-1]
     result = {
         "preset": config.preset,
         "learner": config.learner,
@@ -160,7 +161,7 @@ def _judge(
         "tasks": len(values),
         "seed": config.seed,
         "meta_iterations": iterations,
-        "trained": last["step"],
+        "trained": max(iterations, last["step"]),
         "planned": config.iterations,
         "train_seconds": last["seconds"],
         **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},

@@ -44,7 +44,7 @@ class AdaptedTask:
     - `mode_neighbours`: the share of each kind among the training tasks nearest to this one in embedding, the commonest
       first: what kind of task the learner takes it for.
 
-    Both are `None` for learners that do not modulate.
+    Both are `None` for learners that do not modulate, the second also for models that remember no tasks.
     """
 
     def __init__(self, model: TaskModel, known: EmbeddedTasks | None, modes: Sequence[str]):
@@ -53,7 +53,7 @@ class AdaptedTask:
         self.mode_neighbours: dict[str, float] | None = None
         if model.embedding is not None:
             self.embedding = np.asarray(model.embedding)
-            self.mode_neighbours = known.near(self.embedding, modes) if known else None
+            self.mode_neighbours = None if known is None else known.near(self.embedding, modes)
 
 
 def adapt_to(
