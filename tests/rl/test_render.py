@@ -146,6 +146,7 @@ def test_what_cannot_be_filmed_is_refused(name, message, tmp_path, monkeypatch):
 
 def test_without_opengl_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "nothing")
+    monkeypatch.setattr(render, "examples_of", lambda *_: pytest.fail("the agent has acted in vain"))
     with pytest.raises(UserError, match=r"MUJOCO_GL=nothing.*apt-get install libegl1"):
         write_video(tiny_model("reacher-1", learner="maml"), tmp_path / "video.gif")
     assert not list(tmp_path.iterdir())

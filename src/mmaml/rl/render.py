@@ -4,7 +4,7 @@ import io
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -88,13 +88,14 @@ def _filmed(
     if not isinstance(environment, AbstractGoalEnvironment):
         yield _film_own(model, task, seed, steps)
         return
-    examples = examples_of(model.learner, model.exploration, task, seed)
-    firsts = (jax.tree.map(lambda leaf: leaf[0, 0], episodes) for episodes in examples.episodes)
-    if isinstance(environment, AbstractMujocoEnvironment):
-        with Camera(environment) as camera:
+    # Where there is no OpenGL, this fails before the agent acts, which takes longer.
+    with Camera(environment) if isinstance(environment, AbstractMujocoEnvironment) else nullcontext() as camera:
+        examples = examples_of(model.learner, model.exploration, task, seed)
+        firsts = (jax.tree.map(lambda leaf: leaf[0, 0], episodes) for episodes in examples.episodes)
+        if camera is None:
+            yield examples, (_plane(environment, task, episode, steps) for episode in firsts)
+        else:
             yield examples, (camera.film(episode, np.asarray(task.goal[0]), steps) for episode in firsts)
-    else:
-        yield examples, (_plane(environment, task, episode, steps) for episode in firsts)
 
 
 def _film_own(
