@@ -53,8 +53,8 @@ class Options:
     """Measure mmaml at this side in this process and print one JSON line."""
     learner: Literal["mmaml", "maml"] = "mmaml"
     """What learns, with `side`."""
-    convolution: Literal["slices", "library", "patches"] = "slices"
-    """How the convolution is written, with `side`: as in mmaml, `conv_general_dilated`, or its patches."""
+    convolution: Literal["mmaml", "library", "patches"] = "mmaml"
+    """How the convolution is written, with `side`: as in mmaml, by `conv_general_dilated`, or of its patches."""
     shot: int = 1
     """Labelled images of each class, with `side`."""
     devices: int = 0
@@ -104,7 +104,7 @@ def measure(options: Options) -> dict[str, Any]:
     from mmaml.nn.conv import Conv3x3
     from mmaml.supervised.build import make_optimiser
 
-    if options.convolution != "slices":
+    if options.convolution != "mmaml":
         Conv3x3.__call__ = {"library": library, "patches": patches}[options.convolution]
     config = ClassificationConfig(
         learner=options.learner, shot=options.shot, meta_batch=options.tasks, channels=options.channels
@@ -244,7 +244,7 @@ def main(options: Options) -> None:
         f"{small.side} pixels, MAML, one device, {way}": ours(
             dataclasses.replace(small, learner="maml", devices=1, convolution=way)
         )
-        for way in ("slices", "library", "patches")
+        for way in ("mmaml", "library", "patches")
     }
     show(group)
     rows |= group

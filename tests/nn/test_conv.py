@@ -54,6 +54,30 @@ def test_convolution_is_the_library_s(height, width, channels):
     np.testing.assert_allclose(layer(x), expected[0] + layer.bias, atol=1e-5)
 
 
+def test_derivatives_are_the_library_s():
+    x, weight = images(jr.key(0), side=7), jr.normal(jr.key(1), (18, 4))
+    layer = Conv3x3(2, 4, key=jr.key(2))
+
+    def ours(weight, x):
+        return jax.vmap(eqx.tree_at(lambda conv: conv.weight, layer, weight))(x)
+
+    def library(weight, x):
+        kernel, layout = weight.reshape(3, 3, 2, 4), ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
+
+    def length(conv, *where):
+        return jnp.sum(jnp.sin(conv(*where)))
+
+    def slope(conv, *where):
+        return jnp.sum(jax.grad(length, 1)(conv, *where) ** 2) + jnp.sum(jax.grad(length, 2)(conv, *where) ** 2)
+
+    for derivative in (jax.grad(length, (1, 2)), jax.grad(slope, (1, 2))):
+        for got, expected in zip(derivative(ours, weight, x), derivative(library, weight, x), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    every_task = jax.vmap(ours)(jnp.stack([weight, -weight]), jnp.stack([x, x]))
+    np.testing.assert_allclose(every_task, [library(weight, x), library(-weight, x)], atol=1e-5)
+
+
 def test_normalisation_is_over_images_and_positions():
     x = 3 + 2 * images(jr.key(0))
     normalised = jax.vmap(lambda h: Statistics.of_set(h).normalise(h), axis_name="examples")(x)
