@@ -42,16 +42,18 @@ def outputs(learner, support=SUPPORT, query=QUERY, mode=0):
     return model(query)
 
 
+def library(weight, x):
+    """The convolution of a set of images as JAX has it, without a bias."""
+    kernel, layout = weight.reshape(3, 3, x.shape[-1], -1), ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
+
+
 @pytest.mark.parametrize(("height", "width", "channels"), [(28, 28, 3), (7, 5, 2), (1, 1, 1), (84, 6, 1)])
 def test_convolution_is_the_library_s(height, width, channels):
     layer = Conv3x3(channels, 4, key=jr.key(0))
     layer = eqx.tree_at(lambda conv: conv.bias, layer, jnp.arange(4.0))
     x = jr.normal(jr.key(1), (height, width, channels))
-    kernel = layer.weight.reshape(3, 3, channels, 4)
-    expected = jax.lax.conv_general_dilated(
-        x[None], kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    np.testing.assert_allclose(layer(x), expected[0] + layer.bias, atol=1e-5)
+    np.testing.assert_allclose(layer(x), library(layer.weight, x[None])[0] + layer.bias, atol=1e-5)
 
 
 def test_derivatives_are_the_library_s():
@@ -60,10 +62,6 @@ def test_derivatives_are_the_library_s():
 
     def ours(weight, x):
         return jax.vmap(eqx.tree_at(lambda conv: conv.weight, layer, weight))(x)
-
-    def library(weight, x):
-        kernel, layout = weight.reshape(3, 3, 2, 4), ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
 
     def length(conv, *where):
         return jnp.sum(jnp.sin(conv(*where)))
@@ -74,8 +72,18 @@ def test_derivatives_are_the_library_s():
     for derivative in (jax.grad(length, (1, 2)), jax.grad(slope, (1, 2))):
         for got, expected in zip(derivative(ours, weight, x), derivative(library, weight, x), strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
-    every_task = jax.vmap(ours)(jnp.stack([weight, -weight]), jnp.stack([x, x]))
-    np.testing.assert_allclose(every_task, [library(weight, x), library(-weight, x)], atol=1e-5)
+
+
+def test_every_task_and_every_image_may_have_weights_of_its_own():
+    x, layer = images(jr.key(0), side=7), Conv3x3(2, 4, key=jr.key(2))
+    layers = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), layer)
+    expected = [library(layer.weight, x), library(-layer.weight, x)]
+    of_sets = jax.vmap(lambda conv, x: jax.vmap(conv)(x), (0, None))(layers, x)
+    np.testing.assert_allclose(of_sets, expected, atol=1e-5)
+    of_images = jax.vmap(lambda image: jax.vmap(lambda conv: conv(image))(layers), out_axes=1)(x)
+    np.testing.assert_allclose(of_images, expected, atol=1e-5)
+    of_pairs = jax.vmap(lambda conv, image: conv(image))(layers, x[:2])
+    np.testing.assert_allclose(of_pairs, [expected[0][0], expected[1][1]], atol=1e-5)
 
 
 def test_normalisation_is_over_images_and_positions():

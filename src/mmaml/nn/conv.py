@@ -71,7 +71,7 @@ def _product(windows: Float[Array, "*positions in"], weight: Float[Array, "in ou
 @_product.def_vmap
 def _product_of_set(
     size: int, batched: list[bool], windows: Float[Array, "*positions in"], weight: Float[Array, "*tasks in out"]
-) -> tuple[Float[Array, "*positions out"], bool]:
+) -> tuple[Float[Array, "*products out"], bool]:
     del size
     if batched[1]:
         return jax.vmap(jnp.matmul, [0 if has else None for has in batched])(windows, weight), True
