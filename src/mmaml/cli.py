@@ -125,8 +125,8 @@ def reproduce(
     """Fill a table of the paper from our own runs. Interrupted, the same command goes on where it stopped.
 
     Args:
-        table: table1 is few-shot regression, table2 image classification, table3 reinforcement learning; workshop has
-            the reinforcement learning of the workshop paper.
+        table: table1 is few-shot regression, table2 image classification, table3 reinforcement learning; omniglot and
+            workshop have the workshop paper's images and reinforcement learning.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
         settings: Columns to fill; default: all.

@@ -10,6 +10,7 @@ from mmaml.classification.adapt import adapt_files as adapt_classification_files
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.model import DOMAIN as CLASSIFICATION
 from mmaml.classification.model import ClassificationModel
+from mmaml.classification.omniglot import OMNIGLOT
 from mmaml.classification.presets import PRESETS as CLASSIFICATION_PRESETS
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.table2 import TABLE2
@@ -75,7 +76,7 @@ DOMAINS: dict[str, Domain] = {
         ClassificationExperiment,
         ClassificationModel.restore,
         adapt_classification_files,
-        (TABLE2,),
+        (TABLE2, OMNIGLOT),
     ),
     RL: Domain(
         PolicyConfig, RL_PRESETS, PolicyExperiment, PolicyModel.restore, None, (TABLE3, WORKSHOP), compare_trajectories

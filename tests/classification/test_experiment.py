@@ -10,6 +10,7 @@ from PIL import Image
 import mmaml
 from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.experiment import ClassificationExperiment
+from mmaml.classification.omniglot import OMNIGLOT
 from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
@@ -186,6 +187,17 @@ def test_it_learns_without_compiling_anew():
     assert np.mean(history["loss"]) < 0.5  # from log 3 = 1.1
     values, _, _ = experiment.evaluate(trainer.learner_at(state), 60, None)
     assert values[:, -1].mean() > 0.6  # on digits it has not seen; chance is 1/3
+
+
+def test_the_table_of_omniglot_alone_has_the_step_sizes_maml_was_published_with():
+    cells = {name: OMNIGLOT.config(name, "mmaml", "paper", 0) for name in OMNIGLOT.settings}
+    assert {name: (c.inner_lr, c.inner_steps) for name, c in cells.items()} == {
+        "5-way 1-shot": (0.4, 1),
+        "5-way 5-shot": (0.4, 1),
+        "20-way 1-shot": (0.1, 5),
+        "20-way 5-shot": (0.1, 5),
+    }
+    assert {c.datasets for c in cells.values()} == {("omniglot",)}
 
 
 def test_table2_has_the_paper_s_27_cells():
