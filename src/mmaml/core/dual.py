@@ -38,9 +38,12 @@ def fasten(layer: eqx.nn.Linear) -> FastLinear:
 
 
 def pays(layer: eqx.nn.Linear, rank: int) -> bool:
-    """Whether `rank` pairs are less than the weights they stand for; else it is better to copy the weights."""
+    """Whether `rank` pairs are faster than a copy of the weights they stand for.
+
+    By measurement on CPUs: while they hold less than five fourths as many numbers.
+    """
     out_size, in_size = layer.weight.shape
-    return rank * (in_size + out_size) < in_size * out_size
+    return 4 * rank * (in_size + out_size) < 5 * in_size * out_size
 
 
 def empty_factors(layer: FastLinear, points: int) -> Factors:
