@@ -86,14 +86,18 @@ def _combine(shares: Float[Array, " rank"], rows: Float[Array, "rank n"]) -> Flo
     return shares @ rows
 
 
-_project.defvjp(
-    lambda rows, x: (_project(rows, x), (rows, x)),
-    lambda saved, g: (g[:, None] * saved[1], _combine(g, saved[0])),
-)
-_combine.defvjp(
-    lambda shares, rows: (_combine(shares, rows), (shares, rows)),
-    lambda saved, g: (_project(saved[1], g), saved[0][:, None] * g),
-)
+def _pull_project(saved: tuple[Array, Array], g: Float[Array, " rank"]) -> tuple[Array, Array]:
+    rows, x = saved
+    return g[:, None] * x, _combine(g, rows)
+
+
+def _pull_combine(saved: tuple[Array, Array], g: Float[Array, " n"]) -> tuple[Array, Array]:
+    shares, rows = saved
+    return _project(rows, g), shares[:, None] * g
+
+
+_project.defvjp(lambda rows, x: (_project(rows, x), (rows, x)), _pull_project)
+_combine.defvjp(lambda shares, rows: (_combine(shares, rows), (shares, rows)), _pull_combine)
 
 
 class Tapped(eqx.Module):
