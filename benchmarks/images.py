@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from speed import _json_of
+from speed import json_of
 
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def ours(options: Options) -> dict[str, Any]:
         for dispatches in (0, options.dispatches):
             arguments = [f"--{name}={getattr(options, name)}" for name in PER_PROCESS]
             arguments += [f"--dispatches={dispatches}", "--channels", *map(str, options.channels)]
-            row |= _json_of([sys.executable, __file__, *arguments])
+            row |= json_of([sys.executable, __file__, *arguments])
     return row | {"gflops": row["gflop_per_iteration"] / row["seconds_per_iteration"]}
 
 
@@ -205,7 +205,7 @@ def peer(options: Options, engine: str, side: int, chunk: int) -> dict[str, Any]
     numbers = {"side": side, "tasks": options.tasks, "chunk": chunk, "iterations": 2 if side > SMALL else 5}
     arguments = [f"--{name}={value}" for name, value in numbers.items()]
     command = [str(options.peers_python), str(program), "--engine", engine, *arguments, "--channels"]
-    return _json_of([*command, *map(str, options.channels)])
+    return json_of([*command, *map(str, options.channels)])
 
 
 def show(rows: dict[str, dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import tyro
 
-from speed import _json_of
+from speed import json_of
 
 
 Part = Literal["point", "mujoco", "iteration"]
@@ -250,7 +250,7 @@ def in_a_process(options: Options, measure: str, environment: str) -> dict[str, 
     """Measure in a new process."""
     numbers = ("tasks", "rollouts", "repeats", "serial_episodes", "devices")
     arguments = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in numbers]
-    return _json_of([sys.executable, __file__, f"--measure={measure}", f"--environment={environment}", *arguments])
+    return json_of([sys.executable, __file__, f"--measure={measure}", f"--environment={environment}", *arguments])
 
 
 def beside_serial(options: Options, environment: str) -> dict[str, Any]:

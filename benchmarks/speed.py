@@ -85,10 +85,10 @@ def measure(options: Options) -> dict[str, Any]:
 def ours(engine: str, **sizes: int) -> dict[str, Any]:
     """Measure one of our engines in a new process."""
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
-    return _json_of([sys.executable, __file__, "--engine", engine, *arguments])
+    return json_of([sys.executable, __file__, "--engine", engine, *arguments])
 
 
-def _json_of(command: list[str]) -> dict[str, Any]:
+def json_of(command: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -111,7 +111,7 @@ def main(options: Options) -> None:
             ("PyTorch, one task at a time", "loop", 3),
         ):
             command = [str(options.peers_python), str(peers), "--engine", engine, "--iterations", str(iterations)]
-            rows[name] = _json_of([*command, "--warmup", "1"])
+            rows[name] = json_of([*command, "--warmup", "1"])
     slowest = max(row["seconds_per_iteration"] for row in rows.values())
     for name, row in rows.items():
         seconds = row["seconds_per_iteration"]

@@ -14,7 +14,8 @@ from mmaml.cli import main
 
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RESULTS = ROOT / "results" / "README.md"
+PAGES = [ROOT / "README.md", RESULTS, ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 POLICY = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4"
 TINY = {
     "regression": "--tasks-per-mode 1 --hidden 6 --encoder-hidden 3",
@@ -83,6 +84,15 @@ def test_links_between_files_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_numbers_of_the_results_are_those_of_the_tables():
+    page = RESULTS.read_text()
+    for table in sorted(RESULTS.parent.glob("*.md")):
+        assert table == RESULTS or table.read_text() in page, f"{table.name} is newer than {RESULTS}"
+    shown = re.findall(r"\| (-?[\d.]+ ± [\d.]+)", (ROOT / "README.md").read_text())
+    assert len(shown) > 20
+    assert set(shown) <= set(re.findall(r"-?[\d.]+ ± [\d.]+", page))
 
 
 def test_make_targets_in_the_readme_exist():

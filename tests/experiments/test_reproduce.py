@@ -60,7 +60,7 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     text = (tmp_path / "table9.md").read_text()
     assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text
     assert "| lstm | 40.0 ± 2.5 | – |" in text
-    assert text.endswith("\n2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
+    assert text.endswith("\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
 
 
 def test_a_run_that_was_stopped_and_evaluated_is_in_the_table_with_its_share(tmp_path):
@@ -69,8 +69,8 @@ def test_a_run_that_was_stopped_and_evaluated_is_in_the_table_with_its_share(tmp
     write_table(SPEC, tmp_path, "cpu")
     lines = (tmp_path / "table9.md").read_text().splitlines()
     training = "15,000 meta-iterations (published: 70,000)."
-    assert lines[-2] == f"2 modes (maml): 2 tasks of made up; {training}"
-    assert lines[-1] == f"2 modes (mmaml-film): 2 tasks of made up; stopped at 500 of {training}"
+    assert lines[-2] == f"- 2 modes (maml): 2 tasks of made up; {training}"
+    assert lines[-1] == f"- 2 modes (mmaml-film): 2 tasks of made up; stopped at 500 of {training}"
 
 
 def test_a_run_that_was_stopped_and_evaluated_is_not_taken_for_done(tmp_path):

@@ -206,7 +206,7 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
             whole = len(methods) == len({c["method"] for c in rows})
             alike.setdefault(effort, []).append(setting if whole else f"{setting} ({', '.join(methods)})")
     for effort, named in alike.items():
-        yield f"{'; '.join(named)}: {effort}."
+        yield f"- {'; '.join(named)}: {effort}."
 
 
 def _effort(cell: dict[str, Any]) -> str:
