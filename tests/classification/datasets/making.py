@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from mmaml.classification.datasets.mini_imagenet import SPLIT
 from mmaml.classification.datasets.pack import ImageSet
 
 
@@ -95,3 +96,15 @@ def aircraft_files(variants):
     lists = {f"{data}/images_variant_{part}.txt": text.encode() for part, text in lines.items()}
     lists[f"{data}/images_family_train.txt"] = b"00000 nothing of interest\n"
     return files | lists | {f"{data}/variants.txt": "\n".join(variants).encode() + b"\n"}
+
+
+def imagenet_files(per_class=3):
+    """Training images as ImageNet names and orders them: `n01440764`, outside mini-ImageNet, and its 100 classes.
+
+    The k-th picture of a class by number, counted from 1, has the shade 40 k. By name, number 10 would come before 9.
+    """
+    return {
+        f"{synset}/{synset}_{8 + k}.JPEG": picture(40 * k, kind="JPEG")
+        for synset in ("n01440764", *SPLIT)
+        for k in range(per_class, 0, -1)
+    }

@@ -1,8 +1,12 @@
 """Zip, tar and folder look alike."""
 
+import io
+import random
+import tarfile
+
 import pytest
 
-from mmaml.classification.datasets.archive import files_in
+from mmaml.classification.datasets.archive import decode_text, files_in
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import write_files, write_tar, write_zip
 
@@ -25,6 +29,40 @@ def test_archives_in_a_folder_are_looked_into(tmp_path):
     write_zip(tmp_path / "in" / "one.zip", {"1": b"1"})
     write_tar(tmp_path / "in" / "deep" / "two.tgz", {"2": b"2"})
     assert content(tmp_path / "in") == {"1": b"1", "2": b"2"}
+
+
+@pytest.mark.parametrize("outer", ["f.zip", "f.tar.gz"])
+def test_archives_in_archives_are_looked_into(tmp_path, outer):
+    one = write_tar(tmp_path / "one.tar", {"1": b"1" * 3000, "2": b"2", "._3": b"?"}).read_bytes()
+    two = write_zip(tmp_path / "two.zip", {"4": b"4", "deep/one.tar": one}).read_bytes()
+    path = (write_zip if outer == "f.zip" else write_tar)(
+        tmp_path / outer, {"a/two.zip": two, "5": b"5", "._two.zip": b"?"}
+    )
+    assert content(path) == {"4": b"4", "1": b"1" * 3000, "2": b"2", "5": b"5"}
+
+
+def test_a_damaged_archive_in_an_archive_is_named(tmp_path):
+    half = write_tar(tmp_path / "x.tar", {"a": bytes(range(256)) * 100}).read_bytes()[:200]
+    for broken in (half, b"<html>quota exceeded</html>", b""):
+        with pytest.raises(UserError, match=r"f\.zip: in/x\.tar cannot be read to its end: .*download it again"):
+            content(write_zip(tmp_path / "f.zip", {"in/x.tar": broken}))
+
+
+def test_a_corrupt_xz_is_named(tmp_path):
+    with tarfile.open(tmp_path / "f.tar.xz", "w:xz") as archive:
+        info = tarfile.TarInfo("a")
+        info.size = 300_000
+        archive.addfile(info, io.BytesIO(random.Random(0).randbytes(info.size)))
+    whole = (tmp_path / "f.tar.xz").read_bytes()
+    (tmp_path / "f.tar.xz").write_bytes(whole[:200_000] + bytes(len(whole) - 200_000))
+    with pytest.raises(UserError, match=r"f\.tar\.xz cannot be read to its end: .*download it again"):
+        content(tmp_path / "f.tar.xz")
+
+
+def test_text_that_is_not_utf8_is_named():
+    assert decode_text("\ufeffGrünfink".encode(), "x.csv") == "Grünfink"
+    with pytest.raises(UserError, match=r"x\.csv is not text in UTF-8: .* 0xfc at byte 2\. Save it as UTF-8"):
+        decode_text("Grünfink".encode("latin-1"), "x.csv")
 
 
 @pytest.mark.parametrize("name", ["f.zip", "f.tar.gz"])

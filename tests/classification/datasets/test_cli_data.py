@@ -8,10 +8,10 @@ import pytest
 import tyro
 
 from mmaml import cli_data
-from mmaml.classification.datasets import catalogue, fetch
+from mmaml.classification.datasets import catalogue, fetch, mini_imagenet
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.runs.errors import UserError
-from tests.classification.datasets.making import cub_files, image_set, picture, write_files, write_tar
+from tests.classification.datasets.making import cub_files, image_set, imagenet_files, picture, write_files, write_tar
 
 
 @pytest.fixture
@@ -83,6 +83,16 @@ def test_import_of_an_official_archive(run, data_folder, tmp_path, small_cub):
     assert code == 2 and "cub is here already" in said and "--overwrite" in said
     code, _, _ = run("import", "cub", archive, "--overwrite")
     assert code == 0 and catalogue.find("cub").images.shape == (400, 84, 84, 3)
+
+
+def test_import_of_mini_imagenet_from_imagenet(run, data_folder, tmp_path, monkeypatch):
+    small = dataclasses.replace(catalogue.OFFICIAL["mini-imagenet"], images=200)
+    monkeypatch.setitem(catalogue.OFFICIAL, "mini-imagenet", small)
+    monkeypatch.setattr(mini_imagenet, "IMAGES_PER_CLASS", 2)
+    archive = write_tar(tmp_path / "imagenet.tar", imagenet_files())
+    code, out, _ = run("import", "mini-imagenet", archive, "--image-size", "6", "--json")
+    assert code == 0 and json.loads(out)["classes"] == {"train": 64, "validation": 16, "test": 20}
+    assert json.loads(out)["images_per_class"] == [2, 2]
 
 
 def test_an_incomplete_official_archive_is_refused(run, data_folder, tmp_path):

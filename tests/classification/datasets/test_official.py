@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mmaml.classification.datasets import mini_imagenet
 from mmaml.classification.datasets.aircraft import aircraft_split, read_aircraft
 from mmaml.classification.datasets.cifar import CIFAR_FS, read_cifar
 from mmaml.classification.datasets.cub import read_cub
@@ -13,6 +14,7 @@ from tests.classification.datasets.making import (
     aircraft_files,
     cifar_files,
     cub_files,
+    imagenet_files,
     omniglot_zips,
     picture,
     write_files,
@@ -152,3 +154,80 @@ def test_wrong_kinds_of_mini_imagenet_are_named(tmp_path):
         read_mini_imagenet(write_files(tmp_path / "whole", whole), 4)
     with pytest.raises(UserError, match=r"lacks 100 of .*mini-imagenet-cache-train.pkl is of a kind that can run"):
         read_mini_imagenet(write_files(tmp_path / "caches", {"mini-imagenet-cache-train.pkl": b"x"}), 4)
+
+
+def mini_lists(*places):
+    """The published lists, in small: of each class the images at these places."""
+    return {
+        f"{part}.csv": "\n".join(
+            ["filename,label", *(f"{s}{p:08}.jpg,{s}" for s in synsets.split() for p in places)]
+        ).encode()
+        for part, synsets in PARTS.items()
+    }
+
+
+def class_tars(folder, files):
+    for synset in {name.partition("/")[0] for name in files}:
+        inside = {name.partition("/")[2]: data for name, data in files.items() if name.startswith(synset)}
+        write_tar(folder / f"{synset}.tar", inside)
+    return folder
+
+
+def shades(image_set):
+    """The shades of each class's images."""
+    values = image_set.images.mean((1, 2, 3)).reshape(100, -1)
+    assert (values == values[0]).all()
+    return values[0].round(-1).tolist()
+
+
+@pytest.fixture
+def two_per_class(monkeypatch):
+    monkeypatch.setattr(mini_imagenet, "IMAGES_PER_CLASS", 2)
+
+
+def test_mini_imagenet_made_of_imagenet(tmp_path, two_per_class):
+    files = imagenet_files()
+    deep = {f"ILSVRC/Data/CLS-LOC/train/{name}": data for name, data in files.items()}
+    validation = {"ILSVRC/Data/CLS-LOC/val/n01532829/ILSVRC2012_val_00000001.JPEG": b"not taken"}
+    unpacked = read_mini_imagenet(write_files(tmp_path / "unpacked", deep | validation), 4)
+    assert unpacked.classes_per_split == (64, 16, 20) and len(unpacked.images) == 200
+    assert all(part == SPLIT[name] for name, part in zip(unpacked.class_names, unpacked.class_split, strict=True))
+    assert shades(unpacked) == [40, 80]
+    tars = class_tars(tmp_path / "tars", files)
+    assert same(unpacked, read_mini_imagenet(tars, 4))
+    whole = {tar.name: tar.read_bytes() for tar in sorted(tars.iterdir())}
+    assert same(unpacked, read_mini_imagenet(write_tar(tmp_path / "whole" / "ILSVRC2012_img_train.tar", whole), 4))
+    write_files(tmp_path / "whole", mini_lists(3, 1))
+    assert shades(read_mini_imagenet(tmp_path / "whole", 4)) == [40, 120]
+
+
+def test_only_the_images_that_are_taken_are_read(tmp_path, two_per_class):
+    files = imagenet_files() | {f"{s}/{s}_9.JPEG": b"not a picture" for s in ("n01440764", *SPLIT)}
+    write_files(tmp_path, files | mini_lists(2, 3))
+    assert shades(read_mini_imagenet(tmp_path, 4)) == [80, 120]
+    (tmp_path / "n01532829" / "n01532829_10.JPEG").write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"n01532829_10.JPEG cannot be read as a picture"):
+        read_mini_imagenet(tmp_path, 4)
+
+
+def test_an_incomplete_imagenet_is_named(tmp_path, two_per_class):
+    write_files(tmp_path, imagenet_files() | mini_lists(1, 4))
+    with pytest.raises(UserError, match=r"lacks 100 of the 200 .*n0153282900000004.jpg for one.* 3 images are here"):
+        read_mini_imagenet(tmp_path, 4)
+    for file in ("train.csv", "val.csv", "test.csv", "n01532829/n01532829_9.JPEG", "n01532829/n01532829_10.JPEG"):
+        (tmp_path / file).unlink()
+    with pytest.raises(UserError, match=r"has 1 images of the class n01532829, but .* takes 2 of each. Complete"):
+        read_mini_imagenet(tmp_path, 4)
+    (tmp_path / "n01532829" / "n01532829_11.JPEG").unlink()
+    with pytest.raises(UserError, match=r"lacks 1 of mini-ImageNet's 100 classes, n01532829 for one"):
+        read_mini_imagenet(tmp_path, 4)
+
+
+def test_lists_that_are_not_utf8_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"train.csv is not text in UTF-8"):
+        read_mini_imagenet(write_files(tmp_path / "mini", {"train.csv": b"filename,label\n\xff"}), 4)
+    with pytest.raises(UserError, match=r"variants.txt is not text in UTF-8"):
+        read_aircraft(write_files(tmp_path / "aircraft", aircraft_files(VARIANTS) | {"variants.txt": b"\xff"}), 4)
+    files = cifar_files([], [0] * 100) | {"cifar-100-binary/fine_label_names.txt": b"\xff"}
+    with pytest.raises(UserError, match=r"fine_label_names.txt is not text in UTF-8"):
+        read_cifar(write_files(tmp_path / "cifar", files), "fc100")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaml.classification.datasets.archive import files_in
+from mmaml.classification.datasets.archive import decode_text, files_in
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import decode
 from mmaml.classification.datasets.splits import split_in_order
@@ -31,9 +31,9 @@ def read_aircraft(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
     variant_of, pictures = {}, {}
     for file, read in files_in(path):
         if file.name == "variants.txt":
-            variants = read().decode().splitlines()
+            variants = decode_text(read(), f"{path}: {file}").splitlines()
         elif re.fullmatch(r"images_variant_(train|val|test)\.txt", file.name):
-            for line in read().decode().splitlines():
+            for line in decode_text(read(), f"{path}: {file}").splitlines():
                 image, _, variant_of[image] = line.partition(" ")
         elif file.suffix == ".jpg" and file.parent.name == "images":
             pictures[file.stem] = decode(read(), side, channels, f"{path}: {file}")

@@ -1,5 +1,6 @@
 """The files in a zip, a tar or a folder, one after the other, without unpacking."""
 
+import lzma
 import os
 import tarfile
 import zipfile
@@ -19,7 +20,9 @@ File = tuple[PurePosixPath, Callable[[], bytes]]
 
 
 def files_in(path: Path) -> Iterator[File]:
-    """Every file in an archive or a folder, and in the archives that lie in the folder; hidden ones are left out.
+    """Every file in an archive or a folder, and in the archives that lie in it, at any depth; hidden ones are left out.
+
+    A file in an inner archive has the name it has there.
 
     Raises `UserError` if `path` is neither, or an archive turns out to be damaged.
     """
@@ -28,12 +31,13 @@ def files_in(path: Path) -> Iterator[File]:
             inner.sort()
             for name in sorted(names):
                 file = Path(folder, name)
-                if name.endswith(ENDINGS):
-                    yield from _members(file)
-                elif _wanted(inside := PurePosixPath(file.relative_to(path).as_posix())):
+                inside = PurePosixPath(file.relative_to(path).as_posix())
+                if _wanted(inside) and name.endswith(ENDINGS):
+                    yield from _members(str(file), partial(open, file, "rb"))
+                elif _wanted(inside):
                     yield inside, partial(read_file, file)
     elif path.is_file() and path.name.endswith(ENDINGS):
-        yield from _members(path)
+        yield from _members(str(path), partial(open, path, "rb"))
     else:
         what = "is not of that kind" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}: what is needed is a folder or an archive ({', '.join(ENDINGS)}).")
@@ -47,34 +51,55 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _members(path: Path) -> Iterator[File]:
-    with _naming(path):
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    if not info.is_dir() and _wanted(name := PurePosixPath(info.filename)):
-                        yield name, partial(_read, path, archive.open, info)
+def decode_text(data: bytes, name: str) -> str:
+    """The text in a file's content. Raises `UserError` that gives `name` if it is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")  # spreadsheet programs put a mark in front
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is not text in UTF-8: {error.reason} 0x{error.object[error.start]:02x} at byte {error.start}. "
+            "Save it as UTF-8, or take the file as its authors published it."
+        ) from error
+
+
+def _members(archive: str, open_archive: Callable) -> Iterator[File]:
+    with _naming(archive), open_archive() as file:
+        if archive.endswith(".zip"):
+            with zipfile.ZipFile(file) as packed:
+                for info in packed.infolist():
+                    if not info.is_dir():
+                        yield from _member(archive, info.filename, partial(packed.open, info))
         else:
-            with tarfile.open(path) as archive:
-                for info in archive:
-                    if info.isfile() and _wanted(name := PurePosixPath(info.name)):
-                        yield name, partial(_read, path, archive.extractfile, info)
+            with tarfile.open(fileobj=file) as packed:
+                for info in packed:
+                    if info.isfile():
+                        yield from _member(archive, info.name, partial(packed.extractfile, info))
+
+
+def _member(archive: str, name: str, open_member: Callable) -> Iterator[File]:
+    inside = PurePosixPath(name)
+    if _wanted(inside) and name.endswith(ENDINGS):
+        yield from _members(f"{archive}: {name}", open_member)
+    elif _wanted(inside):
+        yield inside, partial(_read, archive, open_member)
 
 
 def _wanted(name: PurePosixPath) -> bool:
     return not any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
 
 
-def _read(path: Path, open_member: Callable, info: zipfile.ZipInfo | tarfile.TarInfo) -> bytes:
-    with _naming(path), open_member(info) as file:
+def _read(archive: str, open_member: Callable) -> bytes:
+    with _naming(archive), open_member() as file:
         return file.read()
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _naming(archive: str) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
+        what = str(error).partition(":\n")[0]  # tarfile goes on with a line for each compression it tried
         raise UserError(
-            f"{path} cannot be read to its end: {error}. It is damaged or incomplete: delete it and download it again."
+            f"{archive} cannot be read to its end: {what}. It is damaged or incomplete: delete it and download it "
+            "again."
         ) from error

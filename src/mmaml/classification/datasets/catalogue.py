@@ -99,9 +99,10 @@ OFFICIAL = {
         read=read_mini_imagenet,
         downloads="mini-imagenet",
         archives=(),
-        how="ImageNet's terms do not allow it to be offered for download. Get a copy with image files (folders named "
-        "by synset, or one folder of images with train.csv, val.csv and test.csv), then run "
-        "`mmaml data import mini-imagenet PATH`.",
+        how="ImageNet's terms do not allow it to be offered for download. Get ImageNet's training images "
+        "(ILSVRC2012_img_train.tar, packed or unpacked; with the published train.csv, val.csv and test.csv in the same "
+        "folder, just the listed images are taken), or a copy of mini-ImageNet with image files (folders named by "
+        "synset, or one folder of images with the lists), then run `mmaml data import mini-imagenet PATH`.",
     ),
     "fc100": Official(
         title="CIFAR-100, split of FC100",

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from mmaml.classification.datasets.archive import files_in
+from mmaml.classification.datasets.archive import decode_text, files_in
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import fit
 from mmaml.runs.errors import UserError
@@ -42,7 +42,7 @@ def read_cifar(path: Path, name: Literal["fc100", "cifar-fs"], side: int = 32, c
             f"{path} lacks {', '.join(sorted(missing))}. It must be CIFAR-100's binary version, "
             "cifar-100-binary.tar.gz; the Python and Matlab versions are not read."
         )
-    class_names = found[NAMES].decode().split()
+    class_names = decode_text(found[NAMES], f"{path}: {NAMES}").split()
     for part in ("train.bin", "test.bin"):
         if len(found[part]) % RECORD:
             raise UserError(
