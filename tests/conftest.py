@@ -11,6 +11,11 @@ jax.config.update("jax_num_cpu_devices", 2)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What people are told is no error; named here, since shapes are checked in modules imported after the tests'."""
+    config.addinivalue_line("filterwarnings", "default::mmaml.runs.errors.Note")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_programs() -> Iterator[None]:
     """All that a suite compiles would take gigabytes."""

@@ -1,8 +1,12 @@
 """The command line: parse, call, print."""
 
 import json as json_format
+import os
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +26,8 @@ from mmaml.rl.model import PolicyModel
 from mmaml.runs import trackers
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
-from mmaml.runs.errors import Interrupted, RunFailed, UserError
+from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
+from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
 
@@ -152,25 +157,35 @@ def adapt(
     out: Path | None = None,
     steps: int | None = None,
     mode: str | None = None,
+    json: bool = False,
 ) -> None:
     """Learn a new task from a few labelled examples and predict others.
 
     Args:
         run: Folder of a run, or a file made by `mmaml export`.
-        support: The labelled examples: a CSV file with the columns x (or x1, x2, …) and y.
-        query: What to predict: a CSV file with the columns x (or x1, x2, …).
+        support: The labelled examples: a CSV file with the columns x (or x1, x2, …) and y; or, of images, a folder with
+            one sub-folder for each class, named by it.
+        query: What to predict: a CSV file with the columns x (or x1, x2, …); or a picture or a folder of pictures.
         out: CSV file for the predictions; default: standard output.
         steps: Gradient steps; default: as in meta-training.
         mode: The task's mode; only Multi-MAML needs it.
+        json: Print the predictions as JSON, and what kinds of training tasks the new one is like.
     """
     prepare_jax()
     model = hub.load(run)
     adapt_files = DOMAINS[domain_of(model.config)].adapt_files
     if adapt_files is None:
         raise UserError(f"{run} is a model of policies, whose tasks are environments and not files.")
-    adapted = adapt_files(model, support, query, out, steps=steps, mode=mode)
-    if adapted.mode_neighbours and len(model.modes) > 1:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in adapted.mode_neighbours.items())
+    predictions = adapt_files(model, support, query, steps=steps, mode=mode)
+    if out is not None:
+        write_atomically(out, predictions.to_csv())
+    if json:
+        print(json_format.dumps(predictions.to_dict()))
+        return
+    if out is None:
+        print(predictions.to_csv(), end="")
+    if (neighbours := predictions.task.mode_neighbours) and len(model.modes) > 1:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in neighbours.items())
         Console(stderr=True).print(f"The training tasks most like this one: {shares}.", soft_wrap=True, highlight=False)
 
 
@@ -197,14 +212,18 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
 
 
 @app.command
-def export(run: Run, file: tyro.conf.Positional[Path]) -> None:
+def export(run: Run, file: tyro.conf.Positional[Path], json: bool = False) -> None:
     """Write the trained model to one safetensors file, for `mmaml adapt` and `mmaml.load`.
 
     Args:
         run: Folder of the run.
         file: The file to write.
+        json: Print the file's path as JSON.
     """
     hub.load(run).save(file)
+    if json:
+        print(json_format.dumps({"model": str(file)}))
+        return
     Console().print(f"Model: {file}", soft_wrap=True, highlight=False)
 
 
@@ -233,7 +252,9 @@ def main(arguments: list[str] | None = None) -> int:
         tyro.conf.FlagCreatePairsOff,
     )
     try:
-        app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", config=style)
+        with _notes_for_people():
+            app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", config=style)
+        sys.stdout.flush()
     except (UserError, RunFailed, Interrupted) as error:
         if debug:
             traceback.print_exc()
@@ -242,7 +263,25 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return Interrupted.exit_code
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+@contextmanager
+def _notes_for_people() -> Iterator[None]:
+    """Show warnings that are meant for users without the line of code they come from."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, Note):
+            Console(stderr=True).print(f"[yellow]Note:[/] {escape(str(message))}", soft_wrap=True, highlight=False)
+        else:
+            usual(message, category, *place)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _console(json: bool) -> Console:

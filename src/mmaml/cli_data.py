@@ -58,6 +58,7 @@ def fetch(name: Name, image_size: int | None = None, overwrite: bool = False, js
         can = ", ".join(n for n, official in OFFICIAL.items() if official.archives)
         raise UserError(f"{name} cannot be fetched; what can is {can}.")
     official = OFFICIAL[name]
+    _checked(official.side if image_size is None else image_size)
     if not official.archives:
         raise UserError(f"{name} cannot be fetched. {official.how}")
     _refuse_to_replace(name, overwrite)
@@ -106,6 +107,8 @@ def import_set(
             path, _checked(84 if image_size is None else image_size), name=name, seed=seed, least=min_images
         )
     _save(image_set, json)
+    console = Console(stderr=True)
+    console.print(f"Train on it with `mmaml train classification --data {name}`.", soft_wrap=True, highlight=False)
 
 
 @data.command
@@ -128,14 +131,16 @@ def inspect(name: Name, out: Path | None = None, image_size: int = 84, json: boo
             raise UserError(f"--out is {out}, but must end in .png.")
         contact_sheet(image_set, out)
         about["sheet"] = str(out)
+    by_split = {
+        split: [n for n, s in zip(image_set.class_names, image_set.class_split, strict=True) if s == i]
+        for i, split in enumerate(SPLITS)
+    }
     if json:
-        by_split = {
-            split: [n for n, s in zip(image_set.class_names, image_set.class_split, strict=True) if s == i]
-            for i, split in enumerate(SPLITS)
-        }
         print(json_format.dumps(about | {"class_names": by_split}))
         return
     _show(about)
+    for split, names in by_split.items():
+        print(f"{split}: {', '.join(names)}")
 
 
 def _known() -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ from mmaml.rl.workshop import WORKSHOP
 from mmaml.runs.config import from_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.supervised.use import AdaptedTask
+from mmaml.supervised.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Domain:
     presets: dict[str, Any]
     experiment: Callable[[Any], AbstractExperiment]
     model: Callable[..., Any]
-    adapt_files: Callable[..., AdaptedTask] | None
+    adapt_files: Callable[..., Predictions] | None
     tables: tuple[TableSpec, ...]
     compare: Callable[[dict[str, Any]], dict[str, Figure]] = lambda models: {}
 

@@ -1,19 +1,26 @@
 """Classification from the command line and from Python, on the digits that need no files and on pictures."""
 
 import json
+import signal
 from dataclasses import replace
 
+import jax.random as jr
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 import mmaml
+from mmaml.classification.build import make_sources
 from mmaml.classification.datasets.catalogue import find
+from mmaml.classification.datasets.splits import SPLITS
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.omniglot import OMNIGLOT
 from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
+from mmaml.core.meta import MetaTrainer
+from mmaml.runs.errors import Note
 from tests.commands import mmaml_command
 from tests.compilation import compilations
 
@@ -77,8 +84,11 @@ def test_adapt_to_folders_of_pictures(capsys, run, shapes):
 @pytest.mark.parametrize(
     ("support", "query", "message"),
     [
-        ("query", "query", "has no class folders with images"),
-        ("support", "nowhere", "has no images"),
+        ("query", "query", "0.png is an image outside any class's folder"),
+        ("support/dark", "query", "0.png is an image outside"),
+        ("nowhere", "query", "has no class folders with images"),
+        ("support", "nowhere", "nowhere cannot be read"),
+        ("support", "support", "support has no images"),
     ],
 )
 def test_adapt_says_what_is_wrong_with_the_folders(capsys, run, shapes, support, query, message):
@@ -98,6 +108,102 @@ def test_the_exported_model_is_the_run_s(capsys, run, tmp_path):
     assert set(tasks[0].predict(digits.images[:9])) <= {"a", "b"}
 
 
+def test_adapt_answers_machines_and_wants_pictures_in_every_class_folder(capsys, run, shapes):
+    (shapes / "support" / "bright" / "._0.png").write_bytes(b"what macOS leaves behind")
+    command = "adapt {} --support {} --query {} --json"
+    code, out, _ = mmaml_command(capsys, command, run, shapes / "support", shapes / "query")
+    said = json.loads(out)
+    assert code == 0 and [row["image"] for row in said["predictions"]] == ["0.png", "1.png", "2.png"]
+    assert sum(said["mode_neighbours"].values()) == pytest.approx(1)
+    (shapes / "support" / "empty").mkdir()
+    code, _, err = mmaml_command(capsys, command, run, shapes / "support", shapes / "query")
+    assert code == 2 and "empty has no images" in err
+
+
+def test_pictures_may_be_files_or_pillow_s_or_arrays(run, shapes):
+    files = [shapes / "support" / name / "0.png" for name in ("bright", "dark")]
+    pictures = [Image.open(file) for file in files]
+    palette = [picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=256) for picture in pictures]
+    ways = (files, list(map(str, files)), pictures, list(map(np.asarray, pictures)), palette)
+    first, *others = [mmaml.load(run).adapt(way, labels=["a", "b"]).embedding for way in ways]
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A run on a folder of one's own that is called like a data set, named as seen from where it lies."""
+    place = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    for c in range(15):
+        (place / "digits" / f"class{c}").mkdir(parents=True)
+        for i in range(3):
+            picture = rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)
+            Image.fromarray(picture).save(place / "digits" / f"class{c}" / f"{i}.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(f"train classification --data digits {TINY} --out run".split()) == 0
+    return place / "run"
+
+
+def test_a_folder_of_one_s_own_is_not_taken_for_a_data_set(own):
+    result = json.loads((own / "result.json").read_text())
+    assert result["data"] == "digits" and mmaml.load(own).channels == 3
+    assert ClassificationExperiment(mmaml.load(own).config).sources.train.sources[0].images.shape[0] == 10 * 3
+
+
+def test_a_run_on_one_s_own_pictures_can_be_judged_from_anywhere(capsys, own, tmp_path, monkeypatch):
+    before = json.loads((own / "result.json").read_text())["stages"]
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = mmaml_command(capsys, "evaluate {} --json", own)
+    assert code == 0 and json.loads(out)["stages"] == before
+
+
+def test_only_a_model_of_one_s_own_pictures_looks_at_each_alone(own, run):
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 255, (9, 9, 9, 3), dtype=np.uint8))
+    alone = mmaml.load(own).adapt(pictures[:3], labels=list("abc"))
+    together = alone.predict_proba(pictures)
+    np.testing.assert_allclose(alone.predict_proba(pictures[4:5]), together[4:5], atol=1e-5)
+    with pytest.warns(Note, match="1 images are classified by a model that normalises them together"):
+        mmaml.load(run).adapt(pictures[:3], labels=list("abc")).predict_proba(pictures[4:5])
+
+
+def test_few_validation_classes_are_spoken_of(own):
+    with pytest.warns(Note, match="fewer validation classes than an episode takes"):
+        ClassificationExperiment(replace(mmaml.load(own).config, way=3, data=(str(own.parent / "digits"),)))
+
+
+def test_sources_keep_the_classes_of_the_splits_apart():
+    """From configuration to episode: no image of another split, over enough episodes to see all of its own."""
+    sources = make_sources(replace(PRESETS["classification-2"], budget="smoke", way=5, shot=2, queries=3))
+    digits = find("digits")
+    for split, mixture in zip(SPLITS, (sources.train, sources.validation, sources.test), strict=True):
+        tasks = mixture.sample(jr.key(0), 60)
+        images = np.concatenate([tasks.support.inputs, tasks.query.inputs], 1)[np.asarray(tasks.mode) == 0]
+        seen = {image.tobytes() for image in np.round(images * 255).astype(np.uint8).reshape(-1, 28 * 28)}
+        own = digits.resized(split, side=28, channels=1).images.reshape(-1, 28 * 28)
+        assert seen <= {image.tobytes() for image in own}
+
+
+def test_a_stopped_run_resumed_ends_like_one_that_never_was(capsys, run, tmp_path, monkeypatch):
+    step, stop = MetaTrainer.run, signal.getsignal(signal.SIGINT)
+
+    def interrupted(self, state, iterations, at_most):
+        signal.raise_signal(signal.SIGINT)
+        return step(self, state, iterations, at_most)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetaTrainer, "run", interrupted)
+        code, _, err = mmaml_command(capsys, f"train classification-2 {TINY} --out {{}}", tmp_path / "run")
+        assert code == 130 and "stopped at iteration 1" in err and signal.getsignal(signal.SIGINT) == stop
+    assert mmaml_command(capsys, "resume {}", tmp_path / "run").code == 0
+    whole, resumed = (load_file(folder / "model.safetensors") for folder in (run, tmp_path / "run"))
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, resumed[name])
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
@@ -107,7 +213,7 @@ def test_the_exported_model_is_the_run_s(capsys, run, tmp_path):
             "4 classes; this model was trained to tell 3 apart and takes 2 to 3",
         ),
         (np.zeros((2, 8, 8), np.uint8), list("abc"), "2 images and 3 labels"),
-        (np.zeros((2, 8, 8), float), list("ab"), "must be uint8"),
+        (np.zeros((2, 8, 8), float), list("ab"), "an image is float64 of the shape"),
         ([], [], "there are no images"),
     ],
 )
@@ -123,6 +229,8 @@ def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
         ("--way 17", "digits has 16 classes, fewer than the 17 of an episode"),
         ("--shot 400", "take 402"),
         ("--image-size 0", "--image-size is 0, but must be at least 1"),
+        ("--learner multi-maml --inner-lr 0.3", "--inner-lr is 0.3, but must be the default with the published"),
+        ("--learner multi-maml --step-sizes per-layer", "or add --mode-rates shared"),
         ("--data nowhere", "nowhere is neither a data set nor a file or folder"),
     ],
 )

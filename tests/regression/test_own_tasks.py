@@ -5,8 +5,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml.regression.adapt import write_predictions
-from mmaml.regression.tables import load_tasks, read_table
+from mmaml.regression.tables import load_tasks
 from mmaml.runs.errors import UserError
 
 
@@ -82,11 +81,3 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
         load_tasks(tmp_path, shots=2, queries=2)
-
-
-def test_predictions_can_be_read_back(tmp_path):
-    table = read_table(write(tmp_path / "where.csv", "x1,x2\n1,2\n3,4\n"), with_targets=False)
-    write_predictions(table, np.array([0.5, -1.25]), tmp_path / "out.csv")
-    back = read_table(tmp_path / "out.csv")
-    np.testing.assert_allclose(back.x, [[1, 2], [3, 4]])
-    np.testing.assert_allclose(back.y, [0.5, -1.25])

@@ -1,57 +1,37 @@
 """`mmaml adapt` of a classification model: folders of images in, labels with probabilities out."""
 
-import csv
-import io
 from pathlib import Path
 
-import numpy as np
-
-from mmaml.classification.datasets.folder import ENDINGS
-from mmaml.classification.datasets.pictures import decode
+from mmaml.classification.datasets.folder import ENDINGS, class_folders, pictures
 from mmaml.classification.model import ClassificationModel
 from mmaml.runs.errors import UserError
-from mmaml.runs.files import write_atomically
-from mmaml.supervised.use import AdaptedTask
+from mmaml.supervised.predictions import Predictions
 
 
 def adapt_files(
-    model: ClassificationModel, support: Path, query: Path, out: Path | None, *, steps: int | None, mode: str | None
-) -> AdaptedTask:
+    model: ClassificationModel, support: Path, query: Path, *, steps: int | None, mode: str | None
+) -> Predictions:
     """Adapt `model` to the images in the class folders of `support`, and classify those in the folder `query`.
 
-    Writes CSV: image, label, and the probability of every class. Returns the adapted model. Raises `UserError` for
-    folders without images.
+    `query` may be a single picture too. A row has the picture's name, its label, and the probability of every class.
+    Raises `UserError` for folders without images and pictures that cannot be read.
     """
-    labelled = {path: folder.name for folder in _folders(support) for path in _pictures(folder)}
-    unlabelled = [query] if query.is_file() else _pictures(query)
-    if not labelled:
+    folders = class_folders(support) if support.is_dir() else []
+    if not folders:
         raise UserError(f"{support} has no class folders with images. It takes a folder for each class, named by it.")
+    labelled = {path: folder.name for folder in folders for path in pictures(folder)}
+    if empty := [folder for folder in folders if folder.name not in labelled.values()]:
+        raise UserError(f"{empty[0]} has no images ({', '.join(ENDINGS)}). Add some, or remove the folder.")
+    unlabelled = pictures(query) if query.is_dir() else [query]
     if not unlabelled:
-        raise UserError(f"{query} has no images. It takes a picture or a folder of pictures ({', '.join(ENDINGS)}).")
+        raise UserError(f"{query} has no images. It takes a picture, or a folder of pictures ({', '.join(ENDINGS)}).")
     try:
-        adapted = model.adapt(_read(list(labelled), model), list(labelled.values()), steps=steps, mode=mode)
+        adapted = model.adapt(list(labelled), list(labelled.values()), steps=steps, mode=mode)
+        probabilities = adapted.predict_proba(unlabelled)
     except ValueError as error:
         raise UserError(str(error)) from error
-    probabilities = adapted.predict_proba(_read(unlabelled, model))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "label", *adapted.classes_])
-    for path, row in zip(unlabelled, probabilities, strict=True):
-        writer.writerow([path.name, adapted.classes_[row.argmax()], *(f"{p:.4f}" for p in row)])
-    if out is None:
-        print(text.getvalue(), end="")
-    else:
-        write_atomically(out, text.getvalue())
-    return adapted
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")) if path.is_dir() else []
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS) if folder.is_dir() else []
-
-
-def _read(paths: list[Path], model: ClassificationModel) -> np.ndarray:
-    return np.stack([decode(path.read_bytes(), model.config.side, model.channels, str(path)) for path in paths])
+    rows = [
+        [path.name, str(adapted.classes_[row.argmax()]), *(round(float(p), 4) for p in row)]
+        for path, row in zip(unlabelled, probabilities, strict=True)
+    ]
+    return Predictions(["image", "label", *map(str, adapted.classes_)], rows, adapted)

@@ -1,5 +1,6 @@
 """From a configuration to what it names: task sources and learner."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.core.task import Mixture
 from mmaml.nn.conv import ConvEncoder, ConvNet
-from mmaml.runs.errors import DataError, UserError
+from mmaml.runs.errors import DataError, Note, UserError
 from mmaml.supervised.build import make_inner
 
 
@@ -72,6 +73,9 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
     parts = []
     for images in sets:
         lacking = split == "validation" and images.classes_per_split[SPLITS.index(split)] < config.way
+        if lacking:
+            message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
+            warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
         part = images.resized("train" if lacking else split, side=config.side, channels=channels)
         try:
             parts.append(
@@ -82,14 +86,20 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
                     shot=config.shot,
                     queries=config.queries,
                     name=images.name,
-                    rotate=images.name == "omniglot",
+                    rotate=images.name == "omniglot" and not config.data,
                 )
             )
         except ValueError as error:
             raise DataError(
-                f"the {split} classes do not suffice: {error}. Lower --way, --shot or --queries, or add images."
+                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}. Lower --way, --shot "
+                "or --queries, or add images."
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))
+
+
+def _shares(images: ImageSet) -> str:
+    counts = zip(images.classes_per_split, SPLITS, strict=True)
+    return ", ".join(f"{count} are for {split}" for count, split in counts)
 
 
 def make_learner(

@@ -1,6 +1,7 @@
 """Few-shot image classification in a run folder: what is trained, validated, evaluated and drawn."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import equinox as eqx
@@ -37,8 +38,9 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def __init__(self, config: ClassificationConfig):
         learner_key, task_key = jr.split(jr.key(config.seed))
-        # A run goes on with the data it began with, also where the official sets have been fetched since.
-        config = config if config.data else replace(config, datasets=data_names(config))
+        # A run goes on wherever it is resumed from, and with the data it began with.
+        own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
+        config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
         self.config = config
         self.sources = make_sources(config)
         modes = self.sources.train.modes

@@ -1,5 +1,6 @@
 """A trained learner in use: adapt it to a few labelled images of new classes, then classify others."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,19 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from mmaml.classification.build import cross_entropy, make_learner
-from mmaml.classification.datasets.pictures import fit
+from mmaml.classification.datasets.pictures import as_picture
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.experiments.neighbours import EmbeddedTasks
+from mmaml.nn.conv import ConvNet
 from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.errors import Note
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
 
@@ -49,10 +52,19 @@ class AdaptedClassifier(AdaptedTask):
     def predict_proba(self, images: Any) -> Float[np.ndarray, "images classes"]:
         """Probability of each of `classes_` for each image; images as in `ClassificationModel.adapt`.
 
-        By default images are normalised together, as in training, so the answer depends a little on the company
-        they come in; models trained with `--normalise-by support` look at each one alone.
+        A model trained with `--normalise-by support` (the default for images of one's own) looks at each image alone.
+        One trained with `--normalise-by set`, as published, normalises them together and needs a mixed company: alone,
+        or among images of one class, an image is classified at about chance. It warns (`Note`) of few images.
         """
         inputs = jnp.asarray(_inputs(images, self._side, self._channels))
+        network = self._model.network
+        if isinstance(network, ConvNet) and not network.support_statistics and len(inputs) < 2 * len(self.classes_):
+            warnings.warn(
+                f"{len(inputs)} images are classified by a model that normalises them together, for which that is too "
+                "few: give it many of all classes at once, or train with --normalise-by support.",
+                Note,
+                stacklevel=2,
+            )
         logits = outputs(self._model, inputs)[:, : len(self.classes_)]
         return np.asarray(jax.nn.softmax(logits))
 
@@ -86,12 +98,12 @@ class ClassificationModel:
     ) -> AdaptedClassifier:
         """Learn new classes from a few labelled images.
 
-        `images` are uint8 arrays of the shape `(images, height, width, channels)` with 1 or 3 channels, or
-        `(images, height, width)` in gray, of any size, or a sequence of such images of different sizes. `labels` are
-        anything that can be sorted; there may be fewer classes than in meta-training, not more. `steps` gradient
-        steps are taken (default: as in meta-training). Multi-MAML must be told the `mode`.
+        `images` are paths of picture files, Pillow images or uint8 arrays, of any sizes: arrays of the shape `(height,
+        width)` in gray, or `(height, width, channels)` with 1 or 3 channels. `labels` are anything that can be sorted;
+        there may be fewer classes than in meta-training, not more. `steps` gradient steps are taken (default: as in
+        meta-training). Multi-MAML must be told the `mode`.
 
-        Raises `ValueError` for what does not fit.
+        Raises `ValueError` for what does not fit, and `UserError` for files that cannot be read.
         """
         inputs = _inputs(images, self.config.side, self.channels)
         classes, targets = np.unique(np.asarray(labels), return_inverse=True)
@@ -123,16 +135,6 @@ class ClassificationModel:
 
 
 def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:
-    def one(image: Any) -> UInt8[np.ndarray, "side side channels"]:
-        array = np.asarray(image)
-        array = array[..., None] if array.ndim == 2 else array
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
-            raise ValueError(
-                f"an image is {array.dtype} of the shape {array.shape}; it must be uint8 of the shape "
-                "(height, width), or (height, width, channels) with 1 or 3 channels."
-            )
-        return fit(array[None], side, channels)[0]
-
     if len(images) == 0:
         raise ValueError("there are no images; give at least one.")
-    return np.stack([one(image) for image in images]).astype(np.float32) / 255
+    return np.stack([as_picture(image, side, channels) for image in images]).astype(np.float32) / 255

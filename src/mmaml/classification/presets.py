@@ -43,10 +43,10 @@ class ClassificationConfig(SupervisedConfig):
     encoder_labels: bool = False
     """Whether the task encoder reads the labels (the paper's formula) or the images alone (the reference)."""
     normalise_by: Literal["set", "support"] = "set"
-    """Statistics that query images are normalised by: their own set's (transductive, as published), or the
-    support set's."""
+    """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
+    other, and a single one is lost), or the support set's."""
     mode_rates: Literal["shared", "published"] = "published"
-    """Step sizes of Multi-MAML: the same for all modes, or Omniglot's and the others' own, as published."""
+    """Step sizes of Multi-MAML: `inner_lr` for all modes, or Omniglot's and the others' own, as published."""
 
     inner_lr: float = 0.05
     """Step size of the inner steps."""
@@ -68,9 +68,19 @@ class ClassificationConfig(SupervisedConfig):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")
         size = self.image_size
         require(size is None or size > 0, "image_size", size, "at least 1")
+        fixed = self.learner == "multi-maml" and self.mode_rates == "published"
+        shared = "the default with the published step sizes of Multi-MAML, or add --mode-rates shared"
+        for option in ("inner_lr", "step_sizes"):
+            value = getattr(self, option)
+            require(not fixed or value == getattr(ClassificationConfig, option), option, value, shared)
         require(
             bool(self.channels) and min(self.channels) > 0, "channels", self.channels, "one or more sizes of at least 1"
         )
+
+    @property
+    def budget_iterations(self) -> int:
+        """Meta-iterations of the budget; the paper spends more on 20-way tasks."""
+        return 80_000 if self.budget == "paper" and self.way >= 20 else super().budget_iterations
 
     @property
     def side(self) -> int:
@@ -93,7 +103,7 @@ PRESETS: dict[str, ClassificationConfig] = {
     for modes in (2, 3, 5)
 } | {
     "omniglot": ClassificationConfig(preset="omniglot", datasets=MODES[:1]),
-    "classification": ClassificationConfig(preset="classification"),
+    "classification": ClassificationConfig(preset="classification", normalise_by="support", mode_rates="shared"),
 }
 """The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone; and `classification`, for `data`
 of one's own."""

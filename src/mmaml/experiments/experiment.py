@@ -2,6 +2,7 @@
 
 import abc
 import io
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -104,7 +105,7 @@ def train_run(
     Returns the meta-iterations it had and the learner: the last, or the one that did best in validation.
     """
 
-    def better(numbers: dict[str, float], than: dict[str, float]) -> bool:
+    def better(numbers: Mapping[str, float | int], than: Mapping[str, float | int]) -> bool:
         return (numbers["query"] < than["query"]) == experiment.lower_is_better
 
     train(

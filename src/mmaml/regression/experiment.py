@@ -1,5 +1,7 @@
 """Few-shot regression in a run folder: what is trained, validated, evaluated and drawn."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import equinox as eqx
@@ -36,6 +38,8 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
 
     def __init__(self, config: RegressionConfig):
         learner_key, task_key = jr.split(jr.key(config.seed))
+        # A run goes on wherever it is resumed from.
+        config = config if config.data is None else replace(config, data=str(Path(config.data).resolve()))
         self.config = config
         self.sources = make_sources(config)
         modes = len(self.sources.train.modes)

@@ -1,4 +1,4 @@
-"""The ways a command can fail, each shown as one message and without a traceback."""
+"""The ways a command can fail, each shown as one message and without a traceback; and what is worth a word."""
 
 
 class UserError(Exception):
@@ -17,6 +17,10 @@ class RunFailed(Exception):
 
     title = "Failed:"
     exit_code = 1
+
+
+class Note(UserWarning):
+    """Something a person should know that does not keep the program from going on."""
 
 
 class Interrupted(Exception):

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ def train(
     schedule: Schedule,
     validate: Callable[[AbstractLearner], dict[str, float]],
     *,
-    better: Callable[[dict[str, float], dict[str, float]], bool] | None = None,
+    better: Callable[[Mapping[str, float | int], Mapping[str, float | int]], bool] | None = None,
     console: Console,
     track: Callable[[int, dict[str, float]], None] = lambda step, numbers: None,
 ) -> AbstractLearner:

@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
     message(classes("a"), r"has only the class a; it takes at least 4 classes")
     message(classes("abc"), r"has only the classes a, b, c")
     message(classes("abcd") | {"x.jpg": b""}, r"x.jpg is an image outside any class's folder")
-    message(classes("abcd") | {"e/x.gif": b""}, r"e has 0 images \(.png, .*needs at least 2")
+    message(classes("abcd") | {"e/x.heic": b""}, r"e has 0 images \(.png, .*needs at least 2")
     message(classes("abcd"), r"has 2 images .*at least 16", least=16)
     message(classes("abcd") | {"b/broken.png": picture()[:45]}, r"b/broken.png cannot be read as a picture")
     message(classes("abcd", under="train/") | classes("x"), r"has both train and x")

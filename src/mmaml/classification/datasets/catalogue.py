@@ -135,7 +135,7 @@ OFFICIAL = {
         archives=(
             Archive(
                 file="CUB_200_2011.tgz",
-                hash="md5:97eceeb196236b17998738112f37df78",
+                hash="sha256:0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
                 megabytes=1151,
                 mirrors=(
                     "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
@@ -254,11 +254,14 @@ def serving(mode: str) -> str:
 def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
     """A data set by name, or from a pack file, or from a folder of class folders, whose images are brought to `side`.
 
-    A name means the official or imported pack in the data folder, or else the research pack there.
+    A name means the official or imported pack in the data folder, or else the research pack there. A `Path` means
+    what lies there, and a name only where nothing does; with a string it is the other way round.
 
     Raises `UserError` if there is none, or it is damaged.
     """
     name, path = str(name_or_path), Path(name_or_path)
+    if isinstance(name_or_path, Path) and path.exists():
+        return _read(path, side)
     if path.name == name and pack_path(name).is_file():
         return ImageSet.load(pack_path(name))
     if name in RESEARCH and is_here(name):
@@ -267,15 +270,19 @@ def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
         return read_digits(name)
     if name in OFFICIAL or name in RESEARCH:
         raise _not_here(name)
-    if path.is_dir():
-        return read_folder(path, side)
-    if path.is_file():
-        return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
+    if path.exists():
+        return _read(path, side)
     raise UserError(
         f"{name} is neither a data set nor a file or folder. Data sets are "
-        f"{', '.join([*OFFICIAL, *RESEARCH, *DIGITS])}; "
+        f"{', '.join(dict.fromkeys([*OFFICIAL, *RESEARCH, *DIGITS]))}; "
         "`mmaml data list` says which are here, and `mmaml data import` adds your own."
     )
+
+
+def _read(path: Path, side: int) -> ImageSet:
+    if path.is_dir():
+        return read_folder(path, side)
+    return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
 
 
 def _not_here(name: str) -> DataError:

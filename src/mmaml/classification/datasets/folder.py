@@ -1,5 +1,6 @@
 """A person's own images: a folder with one sub-folder a class."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ from mmaml.classification.datasets.archive import read_file
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import decode
 from mmaml.classification.datasets.splits import split_in_order
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
 LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
 
@@ -29,14 +30,15 @@ def read_folder(
     images, stands in two splits, or has an image that cannot be read.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder. {LAYOUT}")
-    inner = _folders(path)
-    by_split = {folder: _folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
+        hint = " Unpack it first." if path.is_file() else ""
+        raise UserError(f"{path} is not a folder.{hint} {LAYOUT}")
+    inner = class_folders(path)
+    by_split = {folder: class_folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
     if by_split and len(by_split) < len(inner):
         other = next(folder for folder in inner if folder not in by_split)
         raise UserError(f"{path} has both {next(iter(by_split)).name} and {other.name}. {LAYOUT}")
-    class_folders = [folder for folders in by_split.values() for folder in folders] if by_split else inner
-    if not class_folders:
+    leaves = [folder for folders in by_split.values() for folder in folders] if by_split else inner
+    if not leaves:
         raise UserError(f"{path} has no folders with images. {LAYOUT}")
     split: dict[str, int] = {}
     if by_split:
@@ -50,10 +52,10 @@ def read_folder(
                         "classes never seen: rename it or leave it out of one."
                     )
     else:
-        split = _drawn_split(path, [folder.name for folder in class_folders], seed)
+        split = _drawn_split(path, [folder.name for folder in leaves], seed)
     images = {}
-    for folder in class_folders:
-        files = _pictures(folder)
+    for folder in leaves:
+        files = pictures(folder)
         if len(files) < least:
             raise UserError(
                 f"{folder} has {len(files)} images ({', '.join(ENDINGS)}), but each class needs at least {least}. "
@@ -64,15 +66,25 @@ def read_folder(
     return ImageSet.assemble(name or path.resolve().name, images, split)
 
 
-def _folders(path: Path) -> list[Path]:
+def class_folders(path: Path) -> list[Path]:
+    """The folders in a folder, by name; hidden ones do not count. Raises `UserError` for images beside them."""
     inner = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     if loose := [p for p in inner if p.suffix.lower() in ENDINGS and p.is_file()]:
-        raise UserError(f"{loose[0]} is an image outside any class's folder. {LAYOUT}")
+        raise UserError(f"{loose[0]} is an image outside any class's folder. Each class needs a folder of its own.")
     return [p for p in inner if p.is_dir()]
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS and not p.name.startswith("."))
+def pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name; hidden files do not count.
+
+    Warns (`Note`) of files that are left out because they end otherwise than pictures do.
+    """
+    files = sorted(p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith("."))
+    found = [p for p in files if p.suffix.lower() in ENDINGS]
+    if left_out := [p.name for p in files if p.suffix.lower() not in ENDINGS]:
+        message = f"{folder}: {len(left_out)} files are left out, {left_out[0]} for one; pictures end in"
+        warnings.warn(f"{message} {', '.join(ENDINGS)}.", Note, stacklevel=2)
+    return found
 
 
 def _drawn_split(path: Path, class_names: list[str], seed: int) -> dict[str, int]:

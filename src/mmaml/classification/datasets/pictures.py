@@ -1,11 +1,13 @@
 """Picture files of any kind, and arrays of any size, to arrays of one shape."""
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from mmaml.classification.datasets.archive import read_file
 from mmaml.runs.errors import UserError
 
 
@@ -19,6 +21,26 @@ def need_pillow() -> None:
         import PIL  # noqa: F401
     except ImportError:
         raise UserError("images need Pillow, which is not installed: pip install 'mmaml[images]'.") from None
+
+
+def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
+    """One picture, squashed to `side` × `side`, as `decode` does it.
+
+    `image` is a file's path, a Pillow image, or a uint8 array of the shape `(height, width)`, or `(height, width,
+    channels)` with 1 or 3 channels. Raises `ValueError` for other arrays, `UserError` for files that cannot be read.
+    """
+    if isinstance(image, str | Path):
+        return decode(read_file(Path(image)), side, channels, str(image))
+    if hasattr(image, "getexif"):
+        return _to_array(_to_eight_bits(image), side, channels)
+    array = np.asarray(image)
+    array = array[..., None] if array.ndim == 2 else array
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
+        raise ValueError(
+            f"an image is {array.dtype} of the shape {array.shape}; it must be the path of a picture, a Pillow image, "
+            "or uint8 of the shape (height, width), or (height, width, channels) with 1 or 3 channels."
+        )
+    return fit(array[None], side, channels)[0]
 
 
 def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray, "side side channels"]:
@@ -36,8 +58,14 @@ def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray
             return _to_array(_to_eight_bits(image), side, channels)
     except Exception as error:  # a damaged picture can make its decoder raise almost anything
         raise UserError(
-            f"{name} cannot be read as a picture: {error}. Replace the file, or remove it if it is not needed."
+            f"{name} cannot be read as a picture: {_reason(error)}. Replace the file, or remove it if it is not needed."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    return "its format is unknown" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def fit(images: UInt8[np.ndarray, "n h w c"], side: int, channels: int) -> UInt8[np.ndarray, "n side side channels"]:
