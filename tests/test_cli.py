@@ -67,8 +67,18 @@ def test_a_run_stopped_before_its_first_metrics_can_be_evaluated(capsys, run):
 
 
 def test_evaluate_as_json_with_more_steps(capsys, run):
+    before = [(run / name).read_bytes() for name in ("result.json", "evaluation.npy", "report.html")]
     code, out, _ = mmaml_command(capsys, "evaluate {} --tasks 20 --steps 3 --json", run)
     assert code == 0 and len(json.loads(out)["stages"]) == 4
+    # Tables are made of what a run holds, so that must be what all runs were asked for.
+    assert [(run / name).read_bytes() for name in ("result.json", "evaluation.npy", "report.html")] == before
+
+
+def test_evaluate_shows_what_it_found(capsys, run):
+    for options in ("", "--tasks 20 --steps 3"):
+        (run / "report.html").unlink(missing_ok=True)
+        code, out, _ = mmaml_command(capsys, f"evaluate {{}} {options}".strip(), run)
+        assert code == 0 and "±" in out and (run / "report.html").is_file() == (not options)
 
 
 def test_resuming_a_finished_run_changes_nothing(capsys, run):

@@ -7,6 +7,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from mmaml.experiments.config import Budget
 from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.html import write_report
+from mmaml.report.read import Run as RunRead
+from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
 from mmaml.rl.model import PolicyModel
 from mmaml.runs import trackers
@@ -83,10 +86,10 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
 
 @app.command
 def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json: bool = False) -> None:
-    """Evaluate a run on fresh tasks, the same for every learner, and write its result.json.
+    """Evaluate a run on fresh tasks, the same for every learner.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run; its result.json and report are written anew, unless other tasks or steps are asked for.
         tasks: Number of tasks; default: that of the run's budget.
         steps: Gradient steps on each; default: as in meta-training.
         json: Print the result as JSON.
@@ -95,7 +98,9 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
     prepare_jax()
     with _console(json).status("evaluating"):
         result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
-    _show_results([folder], result if json else None)
+    if tasks is None and steps is None:
+        write_report([folder], folder.report_path)
+    _show_results([replace(run, result=result) for run in read_runs([folder])], result if json else None)
 
 
 @app.command
@@ -113,7 +118,7 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
     if json:
         print(json_format.dumps({"report": str(page)}))
         return
-    _show_results(folders, None)
+    _show_results(read_runs(folders), None)
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
 
 
@@ -146,7 +151,7 @@ def reproduce(
     if json:
         print(json_format.dumps(cells))
     else:
-        Console().print((out / f"{table}.md").read_text(), markup=False, highlight=False)
+        print((out / f"{table}.md").read_text(), end="")
 
 
 @app.command
@@ -293,15 +298,15 @@ def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bo
     with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
         result = complete_run(folder, experiment, console, track)
     write_report([folder], folder.report_path)
-    _show_results([folder], result if json else None)
+    _show_results(read_runs([folder]), result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
 
 
-def _show_results(folders: list[RunFolder], result: dict[str, Any] | None) -> None:
+def _show_results(runs: list[RunRead], result: dict[str, Any] | None) -> None:
     if result is not None:
         print(json_format.dumps(result))
     else:
-        Console().print(results_for_terminal(folders))
+        Console().print(results_for_terminal(runs))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from mmaml.experiments.embedding import embedding_map, neighbour_accuracy
+from mmaml.experiments.embedding import embedding_map, neighbour_accuracy, write_embedding
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
 from mmaml.report.drawing import to_svg
+from mmaml.runs.errors import Note
+from mmaml.runs.folder import RunFolder
 
 
 def brute_force_accuracy(points: np.ndarray, modes: np.ndarray, k: int) -> float:
@@ -56,7 +59,16 @@ def test_the_modes_near_an_embedding_stand_in_the_order_of_their_shares():
 def test_the_map_names_modes_and_says_the_accuracy():
     points = np.random.default_rng(0).normal(size=(60, 6))
     tasks = EmbeddedTasks(points, np.arange(60) % 3)
-    svg = to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
-    assert svg == to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
-    for text in ("_a$x$", "b&lt;c", f"{neighbour_accuracy(tasks):.1%} right", "chance: 33%"):
-        assert text in svg
+    picture = embedding_map(tasks, ["_a$x$", "b<c", "d"])
+    assert to_svg(picture) == to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
+    shown = "".join(text.get_text() for text in picture.findobj(Text)).replace("\\", "")
+    for text in ("_a$x$", "b<c", f"{neighbour_accuracy(tasks):.1%} right", "chance: 33%"):
+        assert text in shown
+
+
+@pytest.mark.parametrize("value", [0.0, 2.5, np.nan])
+def test_there_is_no_map_of_embeddings_that_are_all_the_same(tmp_path, value):
+    tasks = EmbeddedTasks(np.full((200, 6), value, np.float32), np.arange(200) % 3)
+    with pytest.warns(Note, match="gives all tasks the same embedding"):
+        write_embedding(RunFolder(tmp_path), tasks, ["a", "b", "c"])
+    assert not list(tmp_path.iterdir())

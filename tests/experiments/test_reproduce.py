@@ -20,6 +20,7 @@ SPEC = TableSpec(
     settings={"2 modes": PRESETS["regression-2"]},
     methods={"maml": {"learner": "maml"}, "mmaml-film": {}, "lstm": {"learner": "lstm"}},
     paper={("mmaml-film", "post-adaptation"): {"2 modes": 0.5}},
+    workshop={("mmaml-film", "post-adaptation"): {"2 modes": 0.25}, ("maml", "post-adaptation"): {"2 modes": 0.75}},
     experiment=lambda config: pytest.fail("no run is to be done"),
     digits=1,
     scale=10.0,
@@ -58,8 +59,8 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     assert film["seed_std"] == pytest.approx(0.5**0.5)
     assert cells["lstm", "post-modulation"]["seed_std"] is None
     text = (tmp_path / "table9.md").read_text()
-    assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0) |" in text
-    assert "| lstm | 40.0 ± 2.5 | – |" in text
+    assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0, workshop 2.5) |" in text
+    assert "| lstm | 40.0 ± 2.5 | – |" in text and "40.0 ± 2.5 (workshop 7.5) |" in text
     assert text.endswith("\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
 
 

@@ -122,10 +122,27 @@ def test_several_runs_of_several_settings(make_run, page_of):
     ]
     page = page_of(*folders)
     assert_self_contained(page)
-    assert list(by_setting(read_runs(folders))) == ["regression-2", "regression-5"]
+    assert [name for name, _ in by_setting(read_runs(folders))] == ["regression-2", "regression-5"]
     assert "4 runs compared" in page.text
     assert "0.868 ± 0.009" in page.text
     assert page.count("table") == 6
+
+
+def test_only_runs_on_the_same_data_are_compared_and_the_finished_come_first(make_run):
+    folders = [make_run("young"), make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("elsewhere", 1.0, 0.1)]
+    for folder, data in zip(folders, ["one", "one", "one", "two"], strict=True):
+        stored = json.loads(folder.config_path.read_text())
+        stored["config"]["data"] = data
+        folder.config_path.write_text(json.dumps(stored))
+    members = [[run.label for run in runs] for _, runs in by_setting(read_runs(folders))]
+    assert members == [["a", "b", "young"], ["elsewhere"]]
+
+
+def test_pictures_side_by_side_go_by_the_labels_of_the_runs(make_run, tmp_path):
+    seen = []
+    folders = [make_run("young"), make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6)]
+    write_report(folders, tmp_path / "page.html", lambda runs: seen.append(runs) or {})
+    assert seen == [{"a": folders[1], "b": folders[2]}]
 
 
 def test_names_are_escaped_everywhere(make_run, page_of):
@@ -188,7 +205,7 @@ def test_an_unmodulated_stage_is_not_post_modulation(make_run, page_of):
 
 def test_terminal(make_run):
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(results_for_terminal([make_run("[bold]odd", 2.4, 0.3), make_run("b", 2.2, 0.4)]))
+    console.print(results_for_terminal(read_runs([make_run("[bold]odd", 2.4, 0.3), make_run("b", 2.2, 0.4)])))
     text = console.export_text()
     assert "[bold]odd" in text
     assert "regression-2" in text

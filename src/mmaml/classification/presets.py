@@ -1,6 +1,7 @@
 """What an image classification run is made of, and the published settings by name."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from mmaml.experiments.config import Budget
@@ -90,7 +91,8 @@ class ClassificationConfig(SupervisedConfig):
     @property
     def short_name(self) -> str:
         """What names the setting in folder names."""
-        return f"{self.preset}-{self.way}way-{self.shot}shot"
+        own = [Path(path).resolve().name for path in self.data]
+        return "-".join([self.preset, *own, f"{self.way}way", f"{self.shot}shot"])
 
     @property
     def description(self) -> str:

@@ -3,6 +3,7 @@
 scikit-learn takes a second to import, which commands that draw no map should not wait for.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import matplotlib
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
 from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
+from mmaml.runs.errors import Note
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 
@@ -57,7 +59,15 @@ def embedding_map(tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
 
 
 def write_embedding(folder: RunFolder, tasks: EmbeddedTasks, names: Sequence[str]) -> None:
-    """Write the map to a run's `figures/embedding.svg`, and the neighbour accuracy to `embedding.json` beside it."""
+    """Write the map to a run's `figures/embedding.svg`, and the neighbour accuracy to `embedding.json` beside it.
+
+    There is none, and a `Note` says so, if all embeddings are the same: t-SNE would crash on them.
+    """
+    spread = np.ptp(tasks.points, axis=0).max()
+    if not spread > 1e-6 * np.abs(tasks.points).max():
+        message = "the modulator gives all tasks the same embedding, so there is no map of them"
+        warnings.warn(f"{folder.path}: {message}.", Note, stacklevel=2)
+        return
     picture = embedding_map(tasks, names)
     write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
     numbers = {"neighbour_accuracy": neighbour_accuracy(tasks), "k": NEIGHBOURS, "tasks": len(tasks.modes)}

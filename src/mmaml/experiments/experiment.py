@@ -127,7 +127,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
-    It repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
+    With other `tasks` or `steps` than the run's own nothing is written, since tables are made of what is there. It
+    repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
     the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
     `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
     have no interval, or fewer than no `steps`.
@@ -170,10 +171,11 @@ def _judge(
         "stages": [_stage(experiment, step, values[:, step], modes) for step in range(values.shape[1])],
         **more,
     }
-    array = io.BytesIO()
-    np.save(array, values.astype(np.float32), allow_pickle=False)
-    write_atomically(folder.values_path, array.getvalue())
-    write_json(folder.result_path, result)
+    if tasks is None and steps is None:
+        array = io.BytesIO()
+        np.save(array, values.astype(np.float32), allow_pickle=False)
+        write_atomically(folder.values_path, array.getvalue())
+        write_json(folder.result_path, result)
     return result
 
 

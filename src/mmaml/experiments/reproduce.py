@@ -222,6 +222,8 @@ def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
     def number(value: float) -> str:
         return f"{value * spec.scale:.{spec.digits}f}"
 
-    paper = "" if cell["paper"] is None else f" ({number(cell['paper'])})"
+    published = [] if cell["paper"] is None else [number(cell["paper"])]
+    published += [] if cell["workshop"] is None else [f"workshop {number(cell['workshop'])}"]
+    paper = f" ({', '.join(published)})" if published else ""
     seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {number(cell['seed_std'])}"
     return f"{number(cell['mean'])} ± {number(cell['ci95'])}{seeds}{paper}"

@@ -1,6 +1,7 @@
 """What a regression run is made of, and the published settings by name."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from mmaml.experiments.config import Budget
@@ -50,6 +51,11 @@ class RegressionConfig(SupervisedConfig):
     def description(self) -> str:
         """What the tasks are, in a few words."""
         return f"few-shot regression over {', '.join(self.families) or 'your own tasks'}"
+
+    @property
+    def short_name(self) -> str:
+        """What names the setting in folder names."""
+        return self.preset if self.data is None else f"{self.preset}-{Path(self.data).resolve().name}"
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""

@@ -75,8 +75,9 @@ class Setting:
     numbers: dict[str, Table]
 
 
-Compare = Callable[[Sequence[RunFolder]], dict[str, Figure]]
-"""Draws several runs of one setting side by side, in the way of their domain: pictures by their names in `CAPTIONS`."""
+Compare = Callable[[dict[str, RunFolder]], dict[str, Figure]]
+"""Draws several runs of one setting, by label, side by side in the way of their domain: pictures by their names in
+`CAPTIONS`."""
 
 
 def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | None = None) -> None:
@@ -96,7 +97,7 @@ def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | No
     page = environment.from_string(template).render(
         title=runs[0].label if len(runs) == 1 else f"{len(runs)} runs compared",
         runs=runs,
-        settings=[_setting(name, members, compare) for name, members in by_setting(runs).items()],
+        settings=[_setting(name, members, compare) for name, members in by_setting(runs)],
         highlights=_highlights(runs[0]) if len(runs) == 1 else [],
         pictures={run.label: pictures for run in runs if (pictures := _pictures(run.folder.figures_path))},
         colours={"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": COLOURS[0]}
@@ -122,7 +123,7 @@ def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
         (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task." + limit, False),
         (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task." + limit, False),
     ]
-    done = [run.folder for run in runs if run.result is not None]
+    done = {run.label: run.folder for run in runs if run.result is not None}
     if compare and len(done) > 1:
         drawn += [(figure, TITLES[name], CAPTIONS[name], True) for name, figure in compare(done).items()]
     charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]

@@ -66,12 +66,16 @@ def _read_result(folder: RunFolder) -> dict[str, Any] | None:
     return result
 
 
-def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs that can be compared with each other: those of one setting, under its name."""
-    settings: dict[str, list[Run]] = {}
-    for run in runs:
-        settings.setdefault(run.config.get("setting") or run.config["config"]["preset"], []).append(run)
-    return settings
+def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs that can be compared with each other, those of one setting on the same data, under the setting's name.
+
+    Unfinished ones come last, so that the finished have the same colours wherever they are shown.
+    """
+    settings: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.result is None):
+        name = run.config.get("setting") or run.config["config"]["preset"]
+        settings.setdefault((name, str(run.config["config"].get("data"))), []).append(run)
+    return [(name, members) for (name, _), members in settings.items()]
 
 
 def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:

@@ -17,10 +17,8 @@ from mmaml.report.read import (
     final,
     finished,
     mode_names,
-    read_runs,
     references,
 )
-from mmaml.runs.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -116,11 +114,11 @@ def modes_table(runs: Sequence[Run]) -> Table:
     return Table(names, _mark_best(rows, runs))
 
 
-def results_for_terminal(folders: Sequence[RunFolder]) -> Group:
+def results_for_terminal(runs: Sequence[Run]) -> Group:
     """The results of several runs to print with rich, a table for each setting, narrow enough for 80 columns."""
     tables = []
-    for setting, runs in by_setting(read_runs(folders)).items():
-        results = results_table(runs)
+    for setting, members in by_setting(runs):
+        results = results_table(members)
         keep = len(results.columns) - len(_EFFORT)
         rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
         table = to_rich(Table(results.columns[:keep], rows))
