@@ -9,7 +9,7 @@ import pytest
 import mmaml
 from mmaml.cli import main
 from mmaml.runs.errors import UserError
-from mmaml.runs.metrics import read_metrics
+from mmaml.runs.metrics import drop_metrics_after, read_metrics
 from tests.commands import mmaml_command
 
 
@@ -85,6 +85,41 @@ def test_resuming_a_finished_run_changes_nothing(capsys, run):
     before = (run / "model.safetensors").read_bytes()
     code, *_ = mmaml_command(capsys, "resume {} --json", run)
     assert code == 0 and (run / "model.safetensors").read_bytes() == before
+
+
+def content(folder):
+    return {path.relative_to(folder): path.is_dir() or path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+@pytest.mark.parametrize("model", [True, False])
+def test_a_finished_run_without_its_checkpoints_is_left_as_it_is(capsys, run, command, model):
+    shutil.rmtree(run / "checkpoints")
+    if not model:
+        (run / "model.safetensors").unlink()
+    (run / ".lock").touch()
+    before = content(run)
+    code, _, err = mmaml_command(capsys, command + " {}", run)
+    assert code == 2 and f"the checkpoints of {run} are missing" in err and "--out" in err
+    assert ("can still be used, with `mmaml adapt`" in err) == model
+    assert content(run) == before
+
+
+def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew(capsys, run):
+    shutil.rmtree(run / "checkpoints")
+    for name in ("model.safetensors", "result.json"):
+        (run / name).unlink()
+    drop_metrics_after(run / "metrics.jsonl", 1)
+    code, _, err = mmaml_command(capsys, "evaluate {}", run)
+    assert code == 2 and f"has no checkpoint yet. Start it again with `mmaml resume {run}`" in err
+    assert mmaml_command(capsys, "resume {}", run)[0] == 0
+    assert [row["step"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_an_evaluation_leaves_alone_what_a_training_run_writes(capsys, run):
+    (run / "checkpoints" / "30.orbax-checkpoint-tmp").mkdir()
+    assert mmaml_command(capsys, "evaluate {} --tasks 20", run)[0] == 0
+    assert (run / "checkpoints" / "30.orbax-checkpoint-tmp").is_dir()
 
 
 def test_report_of_several_runs(capsys, runs, tmp_path):
@@ -214,6 +249,7 @@ def test_a_diverging_run_stops_and_says_so(capsys, tmp_path):
     command = f"train regression-2 {options} --inner-lr 1e9 --inner-clip-norm None --meta-clip-norm None --meta-lr 1e9"
     code, _, err = mmaml_command(capsys, command + " --out {}", tmp_path / "run")
     assert code == 1 and "diverged" in err and "--inner-lr" in err and "Traceback" not in err
+    assert "--meta-clip-norm" not in err  # reinforcement learning has none
 
 
 def test_presets_are_listed(capsys):

@@ -1,13 +1,14 @@
 """The checkpoint that did best in validation is kept, also over a stop."""
 
 import itertools
+import shutil
 import signal
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from mmaml.runs.errors import Interrupted
+from mmaml.runs.errors import Interrupted, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.training import Schedule, restore_learner, train
@@ -47,3 +48,13 @@ def test_best_checkpoint_is_kept(tmp_path, stop_at):
     state, _ = t.run(t.initial_state(), 2, 2)
     np.testing.assert_array_equal(learner.prior.head.weight, state.parameters.prior.head.weight)
     assert restore_learner(folder, t, best=False)[0] == 5
+
+
+def test_a_best_checkpoint_that_is_gone_is_missed(tmp_path):
+    folder = RunFolder(tmp_path)
+    t = run(folder)
+    shutil.rmtree(folder.best_path)
+    for again in (lambda: run(folder), lambda: restore_learner(folder, t, best=True)):
+        with pytest.raises(UserError, match=r"checkpoints of .* are missing, there are none in .*best"):
+            again()
+    assert not folder.best_path.exists() and len(read_metrics(folder.metrics_path)) == 5

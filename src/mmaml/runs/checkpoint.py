@@ -1,6 +1,8 @@
 """Training states on disk, by Orbax: written whole or not at all, the last few kept."""
 
 import logging
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,27 @@ from jaxtyping import PyTree
 from mmaml.runs.errors import UserError
 
 
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax logs whole tracebacks of what it raises too; ours is the one message about it.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 KEEP_LAST = 2
 
 
 class Checkpoints:
-    """The last `keep` checkpoints in the folder `path`."""
+    """The last `keep` checkpoints in the folder `path`.
 
-    def __init__(self, path: Path, keep: int = KEEP_LAST):
+    With `read_only` nothing is made or deleted, also not what another process is writing.
+    """
+
+    def __init__(self, path: Path, keep: int = KEEP_LAST, *, read_only: bool = False):
         try:
             self._manager = ocp.CheckpointManager(
                 path.absolute(),
                 options=ocp.CheckpointManagerOptions(
-                    max_to_keep=keep,
-                    cleanup_tmp_directories=True,
+                    max_to_keep=None if read_only else keep,
+                    create=not read_only,
+                    cleanup_tmp_directories=not read_only,
+                    read_only=read_only,
                     enable_async_checkpointing=False,
                 ),
             )
@@ -44,8 +52,8 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except Exception as error:
             raise UserError(
-                f"cannot save the checkpoint of iteration {step} in {self._path}: {error}. Older checkpoints are "
-                "untouched; free some space, then `mmaml resume`."
+                f"cannot save the checkpoint of iteration {step} in {self._path}: {_reason(error)}. Older checkpoints "
+                "are untouched; free some space, then `mmaml resume`."
             ) from error
 
     def restore(self, step: int, like: PyTree) -> Any:
@@ -60,12 +68,18 @@ class Checkpoints:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> UserError:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return UserError(
-            f"the checkpoint {self._path / str(step)} cannot be restored ({reason}). It is damaged or was made "
+            f"the checkpoint {self._path / str(step)} cannot be restored ({_reason(error)}). It is damaged or was made "
             "with another configuration. Delete that folder to go on from an older checkpoint."
         )
 
     def close(self) -> None:
         """Finish what is being written."""
         self._manager.close()
+
+
+def _reason(error: Exception) -> str:
+    """A few words: the system's own, which Orbax's story of a failed write has at its end, or the first line."""
+    if number := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(number[1]))
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -47,8 +48,12 @@ def train(
     of stop gives the same states and metrics as if it had not happened.
 
     Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
-    once the state is saved, and `UserError` when something cannot be written or restored.
+    once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
+    trained run are missing.
     """
+    for path in (folder.checkpoints_path, folder.best_path) if better else (folder.checkpoints_path,):
+        if _was_trained(folder) and Checkpoints(path, read_only=True).latest() is None:
+            raise _lost(folder, path)
     checkpoints = Checkpoints(folder.checkpoints_path)
     best = Checkpoints(folder.best_path, keep=1) if better else None
     state = trainer.initial_state()
@@ -99,10 +104,13 @@ def train(
 def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
     """Step and learner of the checkpoint that did best in validation or of the newest.
 
-    Raises `UserError` if there is none or it is damaged.
+    Only reads, so another process may be training the run. Raises `UserError` if there is none or it is damaged.
     """
-    checkpoints = Checkpoints(folder.best_path if best else folder.checkpoints_path)
+    path = folder.best_path if best else folder.checkpoints_path
+    checkpoints = Checkpoints(path, read_only=True)
     step = checkpoints.latest()
+    if step is None and _was_trained(folder):
+        raise _lost(folder, path)
     if step is None:
         raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
     state = checkpoints.restore(step, trainer.initial_state())
@@ -110,11 +118,26 @@ def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) 
     return step, trainer.learner_at(state)
 
 
+def _was_trained(folder: RunFolder) -> bool:
+    """Whether there must be checkpoints."""
+    # One row alone may be from before a crash that came between it and the first checkpoint.
+    rows = read_metrics(folder.metrics_path)
+    return len(rows) > 1 or folder.model_path.exists() or folder.result_path.exists()
+
+
+def _lost(folder: RunFolder, path: Path) -> UserError:
+    usable = "Its model can still be used, with `mmaml adapt` (policies: `mmaml render`). "
+    return UserError(
+        f"the checkpoints of {folder.path} are missing, there are none in {path}: the run can neither be evaluated nor "
+        f"gone on with. {usable if folder.model_path.exists() else ''}Put them back, or train another run with --out."
+    )
+
+
 def _diverged(iteration: int, saved: int | None, folder: RunFolder) -> RunFailed:
     kept = "no checkpoint was written yet" if saved is None else f"the last finite checkpoint, {saved}, is kept"
     return RunFailed(
         f"the run in {folder.path} diverged: the loss or a parameter was not finite at meta-iteration {iteration}; "
-        f"{kept}. Start a new run with a lower --inner-lr or --meta-lr, or with --inner-clip-norm and --meta-clip-norm."
+        f"{kept}. Start a new run with a lower --inner-lr or --meta-lr, or a smaller --inner-clip-norm."
     )
 
 

@@ -1,0 +1,55 @@
+"""Checkpoints: what reading leaves alone, and what is said when the disk is full."""
+
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+
+from mmaml.runs.checkpoint import Checkpoints
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import jax, jax.numpy as jnp
+from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.errors import UserError
+
+checkpoints = Checkpoints(Path(sys.argv[1]))
+checkpoints.save(1, {"w": jnp.zeros(3)})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    checkpoints.save(2, {"w": jax.random.normal(jax.random.key(0), 100_000)})
+except UserError as error:
+    print(error)
+print(checkpoints.latest())
+"""
+
+
+def test_reading_leaves_alone_what_another_process_writes(tmp_path):
+    state = {"w": jnp.arange(3.0)}
+    Checkpoints(tmp_path).save(1, state)
+    (tmp_path / "30.orbax-checkpoint-tmp").mkdir()
+    reader = Checkpoints(tmp_path, read_only=True)
+    assert reader.latest() == 1
+    np.testing.assert_array_equal(reader.restore(1, state)["w"], state["w"])
+    reader.close()
+    assert (tmp_path / "30.orbax-checkpoint-tmp").is_dir()
+
+
+def test_reading_where_nothing_is_makes_nothing(tmp_path):
+    assert Checkpoints(tmp_path / "checkpoints", read_only=True).latest() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_message(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f"cannot save the checkpoint of iteration 2 in {tmp_path}: File too large. Older checkpoints are untouched; "
+        "free some space, then `mmaml resume`.",
+        "1",
+    ]
