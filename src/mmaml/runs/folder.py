@@ -9,6 +9,7 @@
         result.json    the final evaluation
         evaluation.npy its values, task by task
         figures/       report.html
+        tensorboard/   video.gif   where they were asked for
 ```
 """
 
@@ -26,6 +27,12 @@ from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_json
 
 
+_OWN = {
+    *("config.json", "metrics.jsonl", "model.safetensors", "result.json", "evaluation.npy", "report.html", "video.gif"),
+    *("checkpoints", "best", "figures", "tensorboard", ".lock"),
+}
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Where the parts of a run lie."""
@@ -38,21 +45,19 @@ class RunFolder:
     ) -> "RunFolder":
         """Start a run in `path`; runs with the same `setting` can be compared with each other.
 
-        Raises `UserError` if the folder holds something already, unless it is a run and `overwrite` is given, or
-        if it cannot be written.
+        Raises `UserError` if the folder holds something already, unless it is a run, nothing else and `overwrite` is
+        given, or if it cannot be written.
         """
         folder = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not folder.config_path.is_file():
+            if not folder._is_run():
                 raise UserError(f"{path} is not empty and is not a run. Choose another folder with --out.")
             if not overwrite:
                 raise UserError(
                     f"{path} already holds a run. Continue it with `mmaml resume {path}`, replace it with "
                     "--overwrite, or choose another folder with --out."
                 )
-            with folder.locked():
-                pass  # nobody is working on it
-            shutil.rmtree(path)
+            folder._clear()
         stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
         write_json(folder.config_path, stored)
         return folder
@@ -85,9 +90,32 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """The content of config.json: `domain`, `setting`, `config`, `command`, `commit`, `versions`."""
         stored = read_json(self.config_path)
-        if missing := {"domain", "config"} - set(stored):
+        if missing := {"domain", "config"} - set(stored if isinstance(stored, dict) else ()):
             raise UserError(f"{self.config_path} lacks {', '.join(sorted(missing))}: it was not written by mmaml.")
         return stored
+
+    def _is_run(self) -> bool:
+        try:
+            self.read_config()
+        except UserError:
+            return False
+        return True
+
+    def _clear(self) -> None:
+        """Delete the run. Raises `UserError`, and deletes nothing, if another process trains it or more is there."""
+        entries = sorted(self.path.iterdir())
+        if foreign := [entry.name for entry in entries if not _is_own(entry.name)]:
+            raise UserError(
+                f"{self.path} holds {foreign[0]!r}, which is no part of a run; --overwrite would delete it. "
+                "Move it away, or choose another folder with --out."
+            )
+        with self.locked():
+            # Without config.json what is left after a crash would not be known for a run.
+            for entry in sorted(entries, key=lambda entry: entry == self.config_path):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink(missing_ok=True)
 
     @property
     def config_path(self) -> Path:
@@ -133,3 +161,8 @@ class RunFolder:
     def report_path(self) -> Path:
         """The report of this run alone."""
         return self.path / "report.html"
+
+
+def _is_own(name: str) -> bool:
+    """Whether it is a part of a run, or `.part.xyz`, what a kill has left of one that was being written."""
+    return name in _OWN or (name.startswith(".") and name[1:].rpartition(".")[0] in _OWN)
