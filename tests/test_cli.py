@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 
 import mmaml
 from mmaml.cli import main
+from mmaml.regression.experiment import RegressionExperiment
 from mmaml.runs.errors import UserError
 from mmaml.runs.metrics import drop_metrics_after, read_metrics
 from tests.commands import mmaml_command
@@ -38,6 +40,7 @@ def test_a_run_leaves_everything_it_promises(runs):
     assert [stage["steps"] for stage in result["stages"]] == [0, 1, 2]
     assert set(result["stages"][0]["per_mode"]) == {"sinusoid", "linear"}
     assert result["tasks"] == 30 and result["meta_iterations"] == 4 and result["metric"] == "mse"
+    assert {"jax", "python", "mujoco", "gymnasium"} <= set(result["versions"])
     assert result["reference"]["mean"] < result["stages"][-1]["mean"]
     assert [row["step"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
     assert "<svg" in (run / "report.html").read_text()
@@ -122,6 +125,29 @@ def test_an_evaluation_leaves_alone_what_a_training_run_writes(capsys, run):
     assert (run / "checkpoints" / "30.orbax-checkpoint-tmp").is_dir()
 
 
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["draw", "evaluate"])
+def test_a_run_stopped_after_training_is_not_taken_for_finished(capsys, run, monkeypatch, when):
+    (run / "result.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(RegressionExperiment, when, interrupt)
+        code, _, err = mmaml_command(capsys, "resume {}", run)
+    assert code == 130 and err.startswith("Stopped: ") and err.endswith(f"Go on with `mmaml resume {run}`.")
+    assert not (run / "result.json").exists()
+    assert mmaml_command(capsys, "resume {}", run)[0] == 0 and (run / "result.json").is_file()
+
+
+def test_an_evaluation_that_is_stopped_says_so_and_changes_nothing(capsys, run, monkeypatch):
+    before = content(run)
+    monkeypatch.setattr(RegressionExperiment, "evaluate", interrupt)
+    code, _, err = mmaml_command(capsys, "evaluate {}", run)
+    assert code == 130 and err == "Stopped: the command was not finished; what was there before is unchanged."
+    assert content(run) == before
+
+
 def test_report_of_several_runs(capsys, runs, tmp_path):
     code, out, _ = mmaml_command(
         capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", tmp_path / "r.html"
@@ -178,8 +204,26 @@ def test_train_refuses_a_folder_with_a_run_unless_told_to_overwrite(capsys, run)
 
 def test_train_never_overwrites_what_is_not_a_run(capsys, tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    code, _, err = mmaml_command(capsys, "train regression-2 --overwrite --out {}", tmp_path)
-    assert code == 2 and "is not a run" in err and (tmp_path / "thesis.tex").read_text() == "precious"
+    for config in (None, '{"model_type": "bert"}', "3", "{"):
+        if config is not None:
+            (tmp_path / "config.json").write_text(config)
+        before = content(tmp_path)
+        code, _, err = mmaml_command(capsys, "train regression-2 --overwrite --out {}", tmp_path)
+        assert code == 2 and "is not a run" in err and content(tmp_path) == before
+
+
+def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
+    (run / ".lock").touch()
+    (run / "thesis.tex").write_text("precious")
+    before = content(run)
+    code, _, err = mmaml_command(capsys, f"train regression-2 {TINY} --overwrite --out {{}}", run)
+    assert code == 2 and "holds 'thesis.tex', which is no part of a run" in err and content(run) == before
+    (run / "thesis.tex").unlink()
+    (run / ".result.json.x1y2").write_text("cut short")
+    (run / "video.gif").write_text("")
+    assert mmaml_command(capsys, f"train regression-2 {TINY} --overwrite --out {{}}", run)[0] == 0
+    assert not (run / ".result.json.x1y2").exists() and not (run / "video.gif").exists()
+    assert (run / "result.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -250,6 +294,11 @@ def test_a_diverging_run_stops_and_says_so(capsys, tmp_path):
     code, _, err = mmaml_command(capsys, command + " --out {}", tmp_path / "run")
     assert code == 1 and "diverged" in err and "--inner-lr" in err and "Traceback" not in err
     assert "--meta-clip-norm" not in err  # reinforcement learning has none
+
+
+def test_the_version_is_told(capsys):
+    code, out, _ = mmaml_command(capsys, "--version")
+    assert code == 0 and out == f"mmaml {version('mmaml')}\n"
 
 
 def test_presets_are_listed(capsys):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -249,6 +250,9 @@ def presets(json: bool = False) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 for a failed run, 2 for the user's mistake, 130 if interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"mmaml {version('mmaml')}")
+        return 0
     debug = "--debug" in arguments
     style = (
         tyro.conf.OmitArgPrefixes,
@@ -263,14 +267,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (UserError, RunFailed, Interrupted) as error:
         if debug:
             traceback.print_exc()
-        message = f"[bold red]{error.title}[/] {escape(str(error))}"
-        Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
-        return Interrupted.exit_code
+        return _tell(Interrupted("the command was not finished; what was there before is unchanged."))
     except BrokenPipeError:  # who read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _tell(error: UserError | RunFailed | Interrupted) -> int:
+    message = f"[bold red]{error.title}[/] {escape(str(error))}"
+    Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+    return error.exit_code
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One run from beginning to end: train, evaluate, save the model, draw."""
+"""One run from beginning to end: train, save the model, draw, evaluate."""
 
 import abc
 import io
@@ -15,6 +15,7 @@ from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.statistics import by_mode
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
+from mmaml.runs.errors import Interrupted
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
@@ -86,15 +87,21 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
 def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> dict[str, Any]:
     """Do what is left to do of the run in `folder`, and return its result.
 
-    Raises what `mmaml.runs.training.train` raises, and `UserError` if another process works on the run.
+    Raises what `mmaml.runs.training.train` raises, `Interrupted` also after that, and `UserError` if another process
+    works on the run.
     """
     with folder.locked():
-        iterations, learner = train_run(folder, experiment, console, track)
-        with console.status("evaluating"):
-            result = _judge(folder, experiment, iterations, learner, None, None)
-        with console.status("drawing"):
-            experiment.draw(learner, folder)
-    return result
+        try:
+            iterations, learner = train_run(folder, experiment, console, track)
+            with console.status("drawing"):
+                experiment.draw(learner, folder)
+            # Last, since a run with a result counts as finished.
+            with console.status("evaluating"):
+                return _judge(folder, experiment, iterations, learner, None, None)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"all up to the last checkpoint is saved. Go on with `mmaml resume {folder.path}`."
+            ) from None
 
 
 def train_run(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-_PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy")
+_PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "mujoco", "gymnasium")
 
 
 def prepare_jax(devices: int | None = None) -> None:

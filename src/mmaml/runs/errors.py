@@ -24,7 +24,7 @@ class Note(UserWarning):
 
 
 class Interrupted(Exception):
-    """The user stopped a run; everything is saved. Exit code 130, as shells have it."""
+    """The user stopped a command; what it had saved is whole. Exit code 130, as shells have it."""
 
     title = "Stopped:"
     exit_code = 130
