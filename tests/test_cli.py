@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import mmaml
 from mmaml.cli import main
@@ -229,6 +231,8 @@ def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("--seed 99999999999999999999", "--seed is 99999999999999999999, but must be between 0 and 4294967295"),
+        ("--seed -1", "--seed is -1, but must be"),
         ("--shots 0", "--shots is 0, but must be at least 1"),
         ("--meta-lr -1", "--meta-lr is -1.0, but must be greater than 0"),
         ("--inner-steps -2", "--inner-steps is -2, but must be 0 or more"),
@@ -271,6 +275,23 @@ def test_a_folder_that_is_no_run_is_named(capsys, tmp_path, command):
     assert code == 2 and "is not a run" in err
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (3, "lacks config, domain"),
+        ({"domain": "regression", "config": [1]}, "stored configuration is [1]"),
+        (
+            {"domain": "regression", "config": {"families": ["foo"]}},
+            "config.json cannot be used: --families is 'foo', but must be one of sinusoid",
+        ),
+    ],
+)
+def test_a_damaged_configuration_is_named(capsys, tmp_path, config, message):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, _, err = mmaml_command(capsys, "evaluate {}", tmp_path)
+    assert code == 2 and message in err
+
+
 def test_a_damaged_checkpoint_is_named_and_an_older_one_goes_on(capsys, run):
     newest = run / "checkpoints" / "4"
     for path in newest.rglob("*"):
@@ -286,6 +307,19 @@ def test_a_foreign_model_file_is_named(capsys, tmp_path):
     (tmp_path / "m.safetensors").write_bytes(b"not a model")
     code, _, err = mmaml_command(capsys, "export {} {}", tmp_path / "m.safetensors", tmp_path / "n")
     assert code == 2 and "cannot be read as a safetensors file" in err
+
+
+@pytest.mark.parametrize("part", ["config", "modes", "format_version", "scaler.x_mean", "landmarks.modes"])
+def test_a_model_file_without_one_of_its_parts_is_named(runs, tmp_path, part):
+    path = str(tmp_path / "m.safetensors")
+    mmaml.load(runs / "mmaml").save(path)
+    with safe_open(path, "np") as file:
+        header = json.loads(file.metadata()["mmaml"])
+    tensors = load_file(path)
+    (tensors if "." in part else header).pop(part)
+    save_file(tensors, path, {"mmaml": json.dumps(header)})
+    with pytest.raises(UserError, match=f"m.safetensors lacks '{part}': the file is damaged"):
+        mmaml.load(path)
 
 
 def test_a_diverging_run_stops_and_says_so(capsys, tmp_path):

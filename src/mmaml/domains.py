@@ -96,10 +96,18 @@ def domain_of(config: ExperimentConfig) -> str:
 
 
 def open_experiment(folder: RunFolder) -> AbstractExperiment:
-    """The experiment of a run on disk. Raises `UserError` if this version does not know its domain."""
+    """The experiment of a run on disk.
+
+    Raises `UserError` if this version does not know its domain, or its configuration cannot be.
+    """
     stored = folder.read_config()
     if stored["domain"] not in DOMAINS:
         known = ", ".join(DOMAINS)
         raise UserError(f"{folder.path} is a run of the domain {stored['domain']!r}; this version knows: {known}.")
     domain = DOMAINS[stored["domain"]]
-    return domain.experiment(from_dict(domain.config, stored["config"]))
+    try:
+        config = from_dict(domain.config, stored["config"])
+        config.check()
+    except UserError as error:
+        raise UserError(f"{folder.config_path} cannot be used: {error}") from error
+    return domain.experiment(config)

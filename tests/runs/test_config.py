@@ -28,6 +28,28 @@ def test_options_that_are_not_there_any_more_are_named():
         from_dict(RegressionConfig, {**STORED, "learner_of_tomorrow": 1})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("hidden", 3, r"tuple\[int, \.\.\.\]"),
+        ("hidden", ["a"], "tuple"),
+        ("shots", "five", "int"),
+        ("inner_lr", None, "float"),
+        ("learner", "mamml", r"Literal\['mmaml', 'maml'"),
+        ("meta_iterations", 1.5, r"int \| None"),
+    ],
+)
+def test_values_of_another_type_are_named(name, value, allowed):
+    option = name.replace("_", "-")
+    with pytest.raises(UserError, match=rf"--{option} is .*, but must be .*{allowed}"):
+        from_dict(RegressionConfig, {**STORED, name: value})
+
+
+def test_what_is_no_configuration_is_named():
+    with pytest.raises(UserError, match=r"stored configuration is \[1\], but must be an object"):
+        from_dict(RegressionConfig, [1])
+
+
 def test_what_has_no_default_must_be_there():
     stored = to_dict(RL_PRESETS["point-2"])
     del stored["environment"]

@@ -119,7 +119,7 @@ class ClassificationModel:
         side, channels = self.config.side, self.channels
         return AdaptedClassifier(adapted, classes, side, channels, self.landmarks, self.modes)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes, "channels": self.channels}
         write_model(path, DOMAIN, self.learner, header, landmark_tensors(self.landmarks))

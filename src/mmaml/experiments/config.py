@@ -12,6 +12,9 @@ from mmaml.runs.config import require
 
 Budget = Literal["smoke", "demo", "cpu", "paper"]
 
+SEEDS = 2**32
+"""How many seeds there are: JAX takes no more than 32 bits of one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(abc.ABC):
@@ -49,6 +52,7 @@ class ExperimentConfig(abc.ABC):
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
+        require(0 <= self.seed < SEEDS, "seed", self.seed, f"between 0 and {SEEDS - 1}")
         for option, least in (("meta_iterations", 1), ("evaluation_tasks", 2), ("task_microbatch", 1)):
             value = getattr(self, option)
             require(value is None or value >= least, option, value, f"at least {least}")

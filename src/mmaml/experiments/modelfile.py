@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
@@ -17,8 +17,19 @@ from mmaml.runs.files import write_atomically
 FORMAT_VERSION = 1
 
 
+class _Parts(dict[str, Any]):
+    """Parts of the model file at `path`: to ask for one that is not there is a `UserError`."""
+
+    def __init__(self, parts: dict[str, Any], path: Path):
+        super().__init__(parts)
+        self._path = path
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise UserError(f"{self._path} lacks {name!r}: the file is damaged. `mmaml export RUN FILE` makes it anew.")
+
+
 def write_model(
-    path: Path, domain: str, learner: AbstractLearner, header: dict[str, Any], more: dict[str, np.ndarray]
+    path: str | Path, domain: str, learner: AbstractLearner, header: dict[str, Any], more: dict[str, np.ndarray]
 ) -> None:
     """Write the learner's arrays and `more` of them, with `header`, to `path`, whole or not at all."""
     from safetensors.numpy import save
@@ -27,13 +38,14 @@ def write_model(
     tensors = {"learner" + jax.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves}
     # One entry, because the order of several is not fixed and the same model should give the same file.
     text = json.dumps({"format_version": FORMAT_VERSION, "domain": domain, **header})
-    write_atomically(path, save(tensors | more, {"mmaml": text}))
+    write_atomically(Path(path), save(tensors | more, {"mmaml": text}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header, with its `domain`, and arrays of a file that `write_model` wrote.
 
-    Raises `UserError` if the file is missing, damaged, of another version or something else.
+    Raises `UserError` if the file is missing, damaged, of another version or something else, and also when a part is
+    asked for that is not in it.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -43,13 +55,14 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
-    if "domain" not in header:
+    if not isinstance(header, dict) or "domain" not in header:
         raise UserError(f"{path} is not a model of mmaml; `mmaml export RUN FILE` makes one.")
+    header = _Parts(header, path)
     if header["format_version"] != FORMAT_VERSION:
         raise UserError(
             f"{path} has format version {header['format_version']}, this mmaml reads {FORMAT_VERSION}; update it."
         )
-    return header, tensors
+    return header, _Parts(tensors, path)
 
 
 def fill_learner(like: Any, tensors: dict[str, np.ndarray], path: Path) -> Any:

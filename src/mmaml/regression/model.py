@@ -76,7 +76,7 @@ class RegressionModel:
         adapted = adapt_to(self.learner, support, mean_squared_error, steps=steps, mode=mode, modes=self.modes)
         return AdaptedRegressor(adapted, self.scaler, self.landmarks, self.modes)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes}
         scaler = {f"scaler.{name}": np.asarray(value) for name, value in vars(self.scaler).items()}

@@ -1,7 +1,8 @@
 """Configurations are frozen dataclasses; this turns them into JSON and back."""
 
 import dataclasses
-from typing import Any, TypeVar
+import types
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mmaml.runs.errors import UserError
 
@@ -14,17 +15,36 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
+def from_dict(cls: type[Config], values: Any) -> Config:
     """A configuration from stored fields; options younger than what was stored have their defaults.
 
-    Raises `UserError` if a field is unknown, or one without a default is missing.
+    Raises `UserError` if a field is unknown, one without a default is missing, or a value is of another type.
     """
+    if not isinstance(values, dict):
+        raise UserError(f"the stored configuration is {values!r}, but must be an object with a value for each option.")
     fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
     needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
     if odd := set(values) - {f.name for f in fields} | needed - set(values):
         names = ", ".join(sorted(odd))
         raise UserError(f"the stored configuration does not fit this version of mmaml; fields that differ: {names}.")
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    hints = get_type_hints(cls)
+    for name, value in given.items():
+        hint = hints[name]
+        require(_fits(value, hint), name, value, hint.__name__ if isinstance(hint, type) else str(hint))
+    return cls(**given)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value` has the type `hint`, as far as options have such types."""
+    kind, inside = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in inside
+    if kind in (Union, types.UnionType):
+        return any(_fits(value, one) for one in inside)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_fits(entry, inside[0]) for entry in value)
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def require(condition: bool, option: str, seen: Any, allowed: str) -> None:
