@@ -1,17 +1,22 @@
 """Someone's own CSV files: reading them, and clear words where they cannot be read."""
 
+import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml.regression.tables import load_tasks
+from mmaml.regression.adapt import adapt_files
+from mmaml.regression.build import make_learner
+from mmaml.regression.model import RegressionModel
+from mmaml.regression.presets import PRESETS
+from mmaml.regression.tables import Scaler, TableTasks, load_tasks, read_table
 from mmaml.runs.errors import UserError
 
 
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, newline="")
     return path
 
 
@@ -64,12 +69,18 @@ def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
         ({"a.csv": "x,y\n1,2\n"}, "a.csv has 1 points, but a task needs 2 support and 2 query"),
         ({"a.csv": "x,y\n1,2\n1,oops\n"}, "a.csv, row 3, column y: 'oops' is not a finite number"),
         ({"a.csv": "x,y\n1,2\nnan,1\n"}, "a.csv, row 3, column x: 'nan' is not a finite number"),
-        ({"a.csv": "x,y\n1\n"}, "a.csv, row 2, column y: None is not a finite number"),
+        ({"a.csv": "x,y\n\n1,2\n\n1,\n"}, "a.csv, row 5, column y: '' is not a finite number"),
+        ({"a.csv": 'x,y\n1,"2,5"\n'}, "a.csv, row 2, column y: '2,5' is not a finite number such as -1.5"),
+        ({"a.csv": "x,y\n1\n"}, r"a.csv, row 2 has 1 cells \(1\), but the header has 2 \(x, y\)"),
+        ({"a.csv": "x,y\n1,2\n1,5,2,5\n"}, r"a.csv, row 3 has 4 cells \(1, 5, 2, 5\), but the header has 2"),
+        ({"a.csv": "x;y\n1,5;2\n"}, "a.csv has semicolons between its columns .'x;y'., but only commas are read"),
+        ({"a.csv": "x\ty\n1\t2\n"}, "a.csv has tabs between its columns"),
         ({"a.csv": "x,z\n1,2\n"}, "targets' column y is missing"),
         ({"a.csv": "x1,x3,y\n1,2,3\n"}, "inputs must be x, or x1, x2"),
         ({"a.csv": "y\n1\n"}, "inputs must be x, or x1, x2"),
         ({"a.csv": ""}, "has no rows"),
         ({"m/a.csv": "x,y\n1,2\n", "b.csv": "x,y\n1,2\n"}, "both sub-folders and b.csv"),
+        ({"m/a.csv": "x,y\n1,2\n", "n/deep/b.csv": "x,y\n1,2\n"}, "n/deep/b.csv lies too deep"),
         ({"a.csv": "x,y\n" + "1,2\n" * 4, "b.csv": "x1,x2,y\n" + "1,2,3\n" * 4}, "2 input columns"),
         ({"a.csv": "x,y\n" + "1,2\n" * 4}, "takes two tasks"),
         ({"a.csv": b"\xff\xfe\x00"}, "cannot be read as CSV"),
@@ -81,3 +92,32 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
         load_tasks(tmp_path, shots=2, queries=2)
+
+
+def test_files_are_read_as_programs_write_them(tmp_path):
+    """A byte order mark and CRLF (Excel), spaces, a comment column, blank lines, trailing empty rows."""
+    text = '\ufeffx, y ,comment\r\n\r\n1, 2,\r\n 3 ,4,"two\nlines"\r\n,,\r\n'
+    table = read_table(write(tmp_path / "a.csv", text))
+    np.testing.assert_array_equal(table.x, [[1], [3]])
+    np.testing.assert_array_equal(table.y, [2, 4])
+
+
+def test_hidden_files_are_no_tasks_and_endings_may_be_capitals(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "a" / "0.csv").rename(tmp_path / "a" / "0.CSV")
+    for name in ("a/._0.csv", ".hidden/0.csv", "a/.ipynb_checkpoints/0.csv"):
+        write(tmp_path / name, "not a task")
+    train, held_out, _ = load_tasks(tmp_path, 3, 4)
+    parts = [part for part in (*train.sources, *held_out.sources) if isinstance(part, TableTasks)]
+    assert sum(len(part.counts) for part in parts) == 12
+
+
+@pytest.mark.parametrize("wrong", ["support", "query"])
+def test_adapting_with_other_inputs_names_the_file_and_the_columns(tmp_path, wrong):
+    files = {name: "x,y\n1,2\n" if name == wrong else "x1,x2,y\n1,2,3\n" for name in ("support", "query")}
+    support, query = (write(tmp_path / f"{name}.csv", text) for name, text in files.items())
+    config = PRESETS["regression"]
+    learner = eqx.filter_eval_shape(lambda key: make_learner(config, in_size=2, modes=1, key=key), jr.key(0))
+    model = RegressionModel(config, learner, Scaler.identity(2), ("tasks",), None)
+    with pytest.raises(UserError, match=f"{wrong}.csv has the input columns x, but the model was trained on x1, x2"):
+        adapt_files(model, support, query, steps=None, mode=None)

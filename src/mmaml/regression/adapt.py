@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.tables import read_table
+from mmaml.regression.tables import Table, input_columns, read_table
 from mmaml.runs.errors import UserError
 from mmaml.supervised.predictions import Predictions
 
@@ -16,12 +16,20 @@ def adapt_files(
     Raises `UserError` for files that cannot be used.
     """
     few, where = read_table(support), read_table(query, with_targets=False)
+    for table in (few, where):
+        _check_inputs(table, len(model.scaler.x_mean))
     try:
         adapted = model.adapt(few.x, few.y, steps=steps, mode=mode)
         predictions = adapted.predict(where.x)
     except ValueError as error:
         raise UserError(str(error)) from error
-    width = where.x.shape[1]
-    columns = ["x"] if width == 1 else [f"x{i}" for i in range(1, width + 1)]
     rows = [[*map(float, x), float(f"{y:.7g}")] for x, y in zip(where.x, predictions, strict=True)]
-    return Predictions([*columns, "y"], rows, adapted)
+    return Predictions([*input_columns(where.x.shape[1]), "y"], rows, adapted)
+
+
+def _check_inputs(table: Table, in_size: int) -> None:
+    if (seen := table.x.shape[1]) != in_size:
+        raise UserError(
+            f"{table.path} has the input columns {', '.join(input_columns(seen))}, but the model was trained on "
+            f"{', '.join(input_columns(in_size))}. Give it these."
+        )

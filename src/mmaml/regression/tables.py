@@ -147,56 +147,96 @@ def load_tasks(folder: Path, shots: int, queries: int) -> tuple[Mixture, Mixture
     return source(train), source(held_out), scaler
 
 
+def input_columns(in_size: int) -> list[str]:
+    """The input columns of a file with `in_size` inputs."""
+    return ["x"] if in_size == 1 else [f"x{i}" for i in range(1, in_size + 1)]
+
+
 def read_table(path: Path, *, with_targets: bool = True) -> Table:
     """Read one CSV file with a header: `x` or `x1`, `x2`, …, and `y`; other columns are ignored.
 
     Without `with_targets`, `y` need not be there and is zero. Raises `UserError` naming file, row and column.
     """
-    try:
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-            header = list(rows[0]) if rows else []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as CSV: {error}.") from error
-    if not rows:
-        raise UserError(f"{path} has no rows: it needs a header with the columns x (or x1, x2, …) and y, then points.")
+    header, rows = _read_cells(path)
+    columns = f"{path} has the columns {', '.join(header)}"
     inputs = ["x"] if "x" in header else [f"x{i}" for i in range(1, len(header) + 1) if f"x{i}" in header]
     if not inputs or (inputs != ["x"] and inputs != [f"x{i}" for i in range(1, len(inputs) + 1)]):
-        raise UserError(f"{path} has the columns {', '.join(map(str, header))}; the inputs must be x, or x1, x2, ….")
+        raise UserError(f"{columns}; the inputs must be x, or x1, x2, ….")
     if with_targets and "y" not in header:
-        raise UserError(f"{path} has the columns {', '.join(map(str, header))}; the targets' column y is missing.")
+        raise UserError(f"{columns}; the targets' column y is missing.")
 
-    def number(row: int, column: str) -> float:
-        text = rows[row][column]
-        try:
-            value = float(text)
-        except (TypeError, ValueError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise UserError(f"{path}, row {row + 2}, column {column}: {text!r} is not a finite number.")
-        return value
+    def numbers(column: str) -> list[float]:
+        place = header.index(column)
+        return [_number(row[place], f"{path}, row {line}, column {column}") for line, row in rows.items()]
 
-    x = np.array([[number(row, column) for column in inputs] for row in range(len(rows))])
-    y = np.array([number(row, "y") if with_targets else 0.0 for row in range(len(rows))])
-    return Table(path, x, y)
+    x = np.array([numbers(column) for column in inputs]).T
+    return Table(path, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)))
+
+
+def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
+    """The header, and the rows by the lines they end on; rows with nothing in them do not count."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as CSV: {error}. Save it as CSV in UTF-8.") from error
+    rows = {line: row for line, row in cells if any(row)}
+    header = rows.pop(next(iter(rows))) if rows else []
+    if len(header) == 1 and (seen := [name for mark, name in _OTHER_SEPARATORS.items() if mark in header[0]]):
+        raise UserError(
+            f"{path} has {seen[0]} between its columns ({header[0]!r}), but only commas are read. Save it with "
+            "commas between columns, and with points in numbers (1.5, not 1,5)."
+        )
+    if not rows:
+        raise UserError(f"{path} has no rows: it needs a header with the columns x (or x1, x2, …) and y, then points.")
+    for line, row in rows.items():
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}, row {line} has {len(row)} cells ({', '.join(row)}), but the header has {len(header)} "
+                f"({', '.join(header)}). Both must have the same; numbers have points (1.5, not 1,5)."
+            )
+    return header, rows
+
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {text!r} is not a finite number such as -1.5.")
+    return value
 
 
 def _read_folder(folder: Path) -> dict[str, list[Table]]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. --data takes a folder with one CSV file for each task.")
-    modes = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.csv"))]
-    loose = sorted(folder.glob("*.csv"))
-    if modes and loose:
+    loose, inner, deeper = (_csv_files(folder, depth) for depth in range(3))
+    if deeper:
+        raise UserError(
+            f"{deeper[0]} lies too deep: CSV files must lie in {folder} itself, or in its sub-folders, each a mode."
+        )
+    if inner and loose:
         raise UserError(f"{folder} has both sub-folders and {loose[0].name}; put every CSV file into a sub-folder.")
-    groups = {path.name: sorted(path.glob("*.csv")) for path in modes} or {"tasks": loose}
-    if not any(groups.values()):
+    if not inner and not loose:
         raise UserError(f"{folder} has no CSV files, neither in itself nor in its sub-folders.")
-    by_mode = {mode: [read_table(path) for path in paths] for mode, paths in groups.items()}
-    tables = [table for tables in by_mode.values() for table in tables]
+    tables = [read_table(path) for path in inner or loose]
+    by_mode: dict[str, list[Table]] = {}
     for table in tables:
         if table.x.shape[1] != tables[0].x.shape[1]:
             raise UserError(
                 f"{table.path} has {table.x.shape[1]} input columns, {tables[0].path} has {tables[0].x.shape[1]}; "
                 "all tasks must have the same."
             )
+        by_mode.setdefault(table.path.parent.name if inner else "tasks", []).append(table)
     return by_mode
+
+
+def _csv_files(folder: Path, depth: int) -> list[Path]:
+    """CSV files that lie `depth` folders below `folder`; hidden ones do not count."""
+    found = folder.glob("*/" * depth + "*.[cC][sS][vV]")
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
