@@ -1,4 +1,7 @@
-"""Someone's own CSV files: reading them, and clear words where they cannot be read."""
+"""Someone's own CSV files: reading them, runs on them, and clear words where they cannot be used."""
+
+import json
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -6,11 +9,12 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS
-from mmaml.regression.tables import Scaler, TableTasks, load_tasks, read_table
+from mmaml.regression.tables import Scaler, Table, TableTasks, load_tasks, read_table
 from mmaml.runs.errors import UserError
 
 
@@ -31,6 +35,21 @@ def make_folder(folder, files=6, inputs=("x",)):
                 ",".join(map(repr, map(float, row))) for row in np.column_stack([x, y])
             ]
             write(folder / mode / f"{i}.csv", "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on tasks y = k x1 in `data` beside it; the second input is the same everywhere."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    for mode, sign in (("falling", -1), ("rising", 1)):
+        for i in range(4):
+            x = rng.uniform(-1, 1, 12)
+            lines = [f"{a},0.1,{sign * (1 + i) * a}" for a in x]
+            write(folder / "data" / mode / f"{i}.csv", "\n".join(["x1,x2,y", *lines]))
+    small = "--budget smoke --meta-iterations 30 --hidden 8 --encoder-hidden 3 --inner-steps 1"
+    assert main(f"train regression {small} --data {folder / 'data'} --out {folder / 'run'}".split()) == 0
+    return folder / "run"
 
 
 @pytest.mark.parametrize("inputs", [("x",), ("x1", "x2", "x3")])
@@ -60,6 +79,21 @@ def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
     _, _, scaler = load_tasks(tmp_path, 3, 4)
     y = np.array([1.0, 250.0])
     np.testing.assert_allclose(scaler.unscale_y(scaler.scale_y(y)), y, rtol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, -7.3e5, 1e-9])
+def test_a_constant_column_scales_to_nothing_and_others_keep_their_digits(constant):
+    x = np.column_stack([np.full(1000, constant), 1.7e9 + np.arange(1000) % 2])
+    scaler = Scaler.fit([Table(Path("t.csv"), x, np.full(1000, constant))])
+    np.testing.assert_allclose(scaler.scale_x(x)[:, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(scaler.scale_y(np.full(3, constant)), 0, atol=1e-6)
+    np.testing.assert_allclose(scaler.scale_x(x)[:, 1], np.tile([-1, 1], 500), atol=1e-5)
+    assert scaler.scale_x(np.array([[constant + 1, 0]]))[0, 0] == pytest.approx(1)
+
+
+def test_a_run_with_a_constant_input_trains(run):
+    final = json.loads((run / "result.json").read_text())["stages"][-1]
+    assert 0 < final["mean"] < 20
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ class Table:
 
 
 class Scaler(eqx.Module):
-    """Brings inputs and targets to zero mean and unit deviation over the training tasks' points."""
+    """Brings inputs and targets to zero mean and unit deviation over the training tasks' points.
+
+    It reckons in double precision: a mean rounded to single may be far off in units of a small deviation.
+    """
 
     x_mean: Float[np.ndarray, " in"]
     x_std: Float[np.ndarray, " in"]
@@ -41,20 +44,14 @@ class Scaler(eqx.Module):
     @classmethod
     def identity(cls, in_size: int) -> "Scaler":
         """Leaves everything as it is."""
-        return cls(np.zeros(in_size, np.float32), np.ones(in_size, np.float32), 0.0, 1.0)
+        return cls(np.zeros(in_size), np.ones(in_size), 0.0, 1.0)
 
     @classmethod
     def fit(cls, tables: Sequence[Table]) -> "Scaler":
         """Mean and deviation of all points; a constant column keeps its scale."""
-        x = np.concatenate([table.x for table in tables])
-        y = np.concatenate([table.y for table in tables])
-        x_std, y_std = x.std(0), float(y.std())
-        return cls(
-            x.mean(0).astype(np.float32),
-            np.where(x_std > 0, x_std, 1).astype(np.float32),
-            float(y.mean()),
-            y_std if y_std > 0 else 1.0,
-        )
+        x_mean, x_std = _mean_and_std(np.concatenate([table.x for table in tables]))
+        (y_mean,), (y_std,) = _mean_and_std(np.concatenate([table.y for table in tables])[:, None])
+        return cls(x_mean, x_std, float(y_mean), float(y_std))
 
     def scale_x(self, x: Float[np.ndarray, "points in"]) -> Float[np.ndarray, "points in"]:
         """Inputs as the learner sees them."""
@@ -67,6 +64,14 @@ class Scaler(eqx.Module):
     def unscale_y(self, y: Float[np.ndarray, "points 1"]) -> Float[np.ndarray, " points"]:
         """Predictions in the user's units."""
         return y[:, 0].astype(np.float64) * self.y_std + self.y_mean
+
+
+def _mean_and_std(
+    values: Float[np.ndarray, "points columns"],
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    mean, std = values.mean(0), values.std(0)
+    # The deviation of a constant column is not 0 but the rounding error of its mean.
+    return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
 
 class TableTasks(AbstractTaskSource):
