@@ -14,8 +14,12 @@ from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS
-from mmaml.regression.tables import Scaler, Table, TableTasks, load_tasks, read_table
+from mmaml.regression.tables import Scaler, Table, TableTask, TableTasks, load_tasks, read_table
 from mmaml.runs.errors import UserError
+from tests.commands import mmaml_command
+
+
+MODES = ["falling", "rising"]
 
 
 def write(path, text):
@@ -42,7 +46,7 @@ def run(tmp_path_factory):
     """A run on tasks y = k x1 in `data` beside it; the second input is the same everywhere."""
     folder = tmp_path_factory.mktemp("own")
     rng = np.random.default_rng(0)
-    for mode, sign in (("falling", -1), ("rising", 1)):
+    for mode, sign in zip(MODES, (-1, 1), strict=True):
         for i in range(4):
             x = rng.uniform(-1, 1, 12)
             lines = [f"{a},0.1,{sign * (1 + i) * a}" for a in x]
@@ -71,7 +75,7 @@ def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(t
         return set(np.round(number[:, 0]))
 
     trained, kept = files(train), files(held_out)
-    assert len(trained) == 10 and len(kept) == 2 and not trained & kept
+    assert len(trained) == 8 and len(kept) == 4 and not trained & kept
 
 
 def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
@@ -96,6 +100,28 @@ def test_a_run_with_a_constant_input_trains(run):
     assert 0 < final["mean"] < 20
 
 
+def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, capsys):
+    widths = []
+    for tasks in (100, 2000):
+        code, out, _ = mmaml_command(capsys, f"evaluate {{}} --tasks {tasks} --json", run)
+        result = json.loads(out)
+        values = np.load(run / "evaluation.npy")[:, -1].astype(float)
+        assert code == 0 and result["held_out_files"] == 4 and list(result["stages"][-1]["per_mode"]) == MODES
+        assert result["stages"][-1]["mean"] == pytest.approx(values.mean(), rel=1e-4)
+        widths.append(result["stages"][-1]["ci95"])
+    assert widths[1] > 0.5 * widths[0]
+
+
+def test_the_files_take_turns(tmp_path):
+    make_folder(tmp_path, files=20)
+    train, _, _ = load_tasks(tmp_path, 3, 4)
+    for n, each in ((32, 1), (64, 2)):
+        drawn = train.sample(jr.key(n), n)
+        assert isinstance(drawn, TableTask)
+        pairs, counts = np.unique(np.stack([drawn.mode, drawn.file]), axis=1, return_counts=True)
+        assert pairs.shape == (2, 32) and set(counts) == {each}
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -116,7 +142,7 @@ def test_a_run_with_a_constant_input_trains(run):
         ({"m/a.csv": "x,y\n1,2\n", "b.csv": "x,y\n1,2\n"}, "both sub-folders and b.csv"),
         ({"m/a.csv": "x,y\n1,2\n", "n/deep/b.csv": "x,y\n1,2\n"}, "n/deep/b.csv lies too deep"),
         ({"a.csv": "x,y\n" + "1,2\n" * 4, "b.csv": "x1,x2,y\n" + "1,2,3\n" * 4}, "2 input columns"),
-        ({"a.csv": "x,y\n" + "1,2\n" * 4}, "takes two tasks"),
+        ({"a.csv": "x,y\n" + "1,2\n" * 4, "b.csv": "x,y\n" + "1,2\n" * 4}, "b.csv; it takes at least 3 tasks"),
         ({"a.csv": b"\xff\xfe\x00"}, "cannot be read as CSV"),
     ],
 )

@@ -28,11 +28,15 @@ EVALUATION_SEED = 20191208
 
 
 class Evaluation(NamedTuple):
-    """`values[i, s]` is the metric on task `i` after `s` gradient steps; `more` goes into result.json as it is."""
+    """`values[i, s]` is the metric on task `i` after `s` gradient steps; `more` goes into result.json as it is.
+
+    Tasks that are drawn from one and the same thing, as from a file of the user's, are of one of the `groups`.
+    """
 
     values: Float[np.ndarray, "tasks stages"]
     modes: Int[np.ndarray, " tasks"]
     more: dict[str, Any]
+    groups: Int[np.ndarray, " tasks"] | None = None
 
 
 Config = TypeVar("Config", bound=ExperimentConfig)
@@ -155,7 +159,8 @@ def _judge(
     steps: int | None,
 ) -> dict[str, Any]:
     config = experiment.config
-    values, modes, more = experiment.evaluate(learner, tasks or config.final_tasks, steps)
+    evaluation = experiment.evaluate(learner, tasks or config.final_tasks, steps)
+    values = evaluation.values
     stored = folder.read_config()
     # A run that was stopped early has a checkpoint, but may have no metrics yet.
     last = [{"step": 0, "seconds": 0.0}, *read_metrics(folder.metrics_path)][-1]
@@ -175,8 +180,8 @@ def _judge(
         "train_seconds": last["seconds"],
         **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},
         "evaluated": provenance(),
-        "stages": [_stage(experiment, step, values[:, step], modes) for step in range(values.shape[1])],
-        **more,
+        "stages": [_stage(experiment, step, evaluation) for step in range(values.shape[1])],
+        **evaluation.more,
     }
     if tasks is None and steps is None:
         array = io.BytesIO()
@@ -186,8 +191,7 @@ def _judge(
     return result
 
 
-def _stage(
-    experiment: AbstractExperiment, step: int, values: Float[np.ndarray, " tasks"], modes: Int[np.ndarray, " tasks"]
-) -> dict[str, Any]:
+def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> dict[str, Any]:
     unmodulated = {"modulated": False} if step < experiment.modulated_from else {}
-    return {"steps": step, **unmodulated, **by_mode(values, modes, experiment.modes)}
+    values, modes, _, groups = evaluation
+    return {"steps": step, **unmodulated, **by_mode(values[:, step], modes, experiment.modes, groups)}

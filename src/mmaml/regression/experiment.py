@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import MetaTrainer
@@ -19,6 +19,7 @@ from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.tables import TableTask
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser
@@ -70,19 +71,19 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
         key = jr.fold_in(jr.key(self.config.seed), 1)
         tasks = self._held_out(key, min(VALIDATION_TASKS, self.config.final_tasks))
-        return progress_numbers(self._errors(learner, tasks, None))
+        return progress_numbers(self._errors(learner, tasks, None), _files(tasks))
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
 
-        For the published families, `reference` is the Bayes-optimal predictor on the same tasks, and `excess` the
-        mean difference to it, task by task.
+        On the user's own data, tasks are grouped by file. For the published families, `reference` is the
+        Bayes-optimal predictor on the same tasks, and `excess` the mean difference to it, task by task.
         """
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
         modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
-        if self.config.data is not None:
-            return Evaluation(errors, modes, {})
+        if (files := _files(batch)) is not None:
+            return Evaluation(errors, modes, {"held_out_files": len(np.unique(files))}, files)
         optimal = np.asarray(query_mse(posterior_mean(batch, self.config.families, key=jr.key(0)), batch))
         reference = {"name": "bayes-optimal", **by_mode(optimal, modes, self.modes)}
         return Evaluation(errors, modes, {"reference": reference, "excess": mean_and_ci(errors[:, -1] - optimal)})
@@ -106,3 +107,11 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
         errors = evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps)
         return self.sources.scaler.y_std**2 * errors
+
+
+def _files(tasks: Task) -> Int[np.ndarray, " tasks"] | None:
+    """A number for the file of each task, if they come from files."""
+    if not isinstance(tasks, TableTask):
+        return None
+    _, number = np.unique(np.stack([tasks.mode, tasks.file]), axis=1, return_inverse=True)
+    return number.reshape(-1)

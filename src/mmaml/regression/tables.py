@@ -17,8 +17,8 @@ from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.runs.errors import UserError
 
 
-HELD_OUT_SHARE = 0.2
-"""Share of each mode's tasks that are kept for validation and evaluation."""
+HELD_OUT_SHARE, LEAST_HELD_OUT = 0.2, 2
+"""Share of each mode's tasks that are kept for validation and evaluation, and the least number: one has no interval."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,14 @@ def _mean_and_std(
     return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
 
+class TableTask(Task):
+    """A task whose points are drawn from the file with the number `file` of its mode."""
+
+    file: Int[Array, "*batch"]
+
+
 class TableTasks(AbstractTaskSource):
-    """Tasks of one mode: a file is drawn at random, then its support and query points, all different."""
+    """Tasks of one mode: every file as often as the others, in random order; then its points, all different."""
 
     x: Float[Array, "files points in"]
     y: Float[Array, "files points 1"]
@@ -106,25 +112,25 @@ class TableTasks(AbstractTaskSource):
         """The sub-folder's name."""
         return (self.name,)
 
-    def sample(self, key: PRNGKeyArray, n: int) -> Task:
+    def sample(self, key: PRNGKeyArray, n: int) -> TableTask:
         """`n` tasks; inputs have the shape `(n, points, in)`, targets `(n, points, 1)`."""
 
-        def draw(key: PRNGKeyArray) -> Task:
-            file_key, point_key = jr.split(key)
-            file = jr.randint(file_key, (), 0, self.counts.shape[0])
-            order = jr.uniform(point_key, self.y.shape[1:2])
+        def draw(key: PRNGKeyArray, file: Int[Array, ""]) -> TableTask:
+            order = jr.uniform(key, self.y.shape[1:2])
             order = jnp.argsort(jnp.where(jnp.arange(order.shape[0]) < self.counts[file], order, jnp.inf))
             support, query = order[: self.shots], order[self.shots : self.shots + self.queries]
             x, y = self.x[file], self.y[file]
-            return Task(Samples(x[support], y[support]), Samples(x[query], y[query]), jnp.zeros((), int))
+            return TableTask(Samples(x[support], y[support]), Samples(x[query], y[query]), jnp.zeros((), int), file)
 
-        return jax.vmap(draw)(jr.split(key, n))
+        file_key, point_key = jr.split(key)
+        files = jnp.resize(jr.permutation(file_key, self.counts.shape[0]), (n,))
+        return jax.vmap(draw)(jr.split(point_key, n), files)
 
 
 def load_tasks(folder: Path, shots: int, queries: int) -> tuple[Mixture, Mixture, Scaler]:
     """Read a folder of CSV files: tasks to learn from, tasks held out, and the scaler fitted to the former.
 
-    Every fifth task of each mode, in a fixed random order, is held out.
+    Every fifth task of each mode, in a fixed random order, is held out, but two at least.
 
     Raises `UserError` that names file, row and column for anything that cannot be used.
     """
@@ -137,10 +143,13 @@ def load_tasks(folder: Path, shots: int, queries: int) -> tuple[Mixture, Mixture
                     f"{table.path} has {len(table.y)} points, but a task needs {shots} support and {queries} query "
                     "points. Remove the file, or lower --shots or --queries."
                 )
-        if len(tables) < 2:
-            raise UserError(f"mode {mode!r} has only {tables[0].path}; it takes two tasks, to hold one out.")
+        if len(tables) <= LEAST_HELD_OUT:
+            raise UserError(
+                f"mode {mode!r} has only {', '.join(str(table.path) for table in tables)}; it takes at least "
+                f"{LEAST_HELD_OUT + 1} tasks, one to learn from and {LEAST_HELD_OUT} to be judged on."
+            )
         order = np.random.default_rng(0).permutation(len(tables))
-        kept = max(1, round(HELD_OUT_SHARE * len(tables)))
+        kept = max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(tables)))
         held_out[mode] = [tables[i] for i in order[:kept]]
         train[mode] = [tables[i] for i in order[kept:]]
     scaler = Scaler.fit([table for tables in train.values() for table in tables])
