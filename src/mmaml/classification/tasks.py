@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
+from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Samples, Task
 
 
@@ -24,7 +25,6 @@ class ImageTasks(AbstractTaskSource):
     """Where each class begins."""
     counts: Int[Array, " classes"]
     """How many images each class has."""
-    largest: int = eqx.field(static=True)
     way: int = eqx.field(static=True)
     shot: int = eqx.field(static=True)
     queries: int = eqx.field(static=True)
@@ -59,7 +59,6 @@ class ImageTasks(AbstractTaskSource):
         self.images = jnp.asarray(images)
         self.counts = jnp.asarray(counts, jnp.int32)
         self.first = jnp.asarray(np.cumsum(counts) - counts, jnp.int32)
-        self.largest = int(counts.max())
         self.way, self.shot, self.queries = way, shot, queries
         self.rotate, self.name = rotate, name
 
@@ -78,9 +77,9 @@ class ImageTasks(AbstractTaskSource):
 
     def _episode(self, key: PRNGKeyArray) -> Task:
         class_key, image_key, turn_key = jr.split(key, 3)
-        classes = jr.permutation(class_key, self.counts.shape[0])[: self.way]
+        classes = distinct(class_key, self.counts.shape[0], self.way)
         wanted = self.shot + self.queries
-        chosen = jax.vmap(lambda c, k: self.first[c] + self._distinct(k, self.counts[c])[:wanted])(
+        chosen = jax.vmap(lambda c, k: self.first[c] + distinct(k, self.counts[c], wanted))(
             classes, jr.split(image_key, self.way)
         )
         images = self.images[chosen].astype(jnp.float32) / 255
@@ -93,11 +92,6 @@ class ImageTasks(AbstractTaskSource):
             return Samples(images[:, which].reshape(-1, *images.shape[2:]), labels[:, which].reshape(-1))
 
         return Task(part(slice(self.shot)), part(slice(self.shot, None)), jnp.zeros((), int))
-
-    def _distinct(self, key: PRNGKeyArray, count: Int[Array, ""]) -> Int[Array, " largest"]:
-        """0 … count − 1 in random order, then the rest."""
-        order = jr.uniform(key, (self.largest,))
-        return jnp.argsort(jnp.where(jnp.arange(self.largest) < count, order, jnp.inf))
 
 
 def _turn(images: Float[Array, "images side side channels"], quarter_turns: Int[Array, ""]) -> Array:

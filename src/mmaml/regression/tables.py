@@ -13,6 +13,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.runs.errors import UserError
 
@@ -83,25 +84,26 @@ class TableTask(Task):
 class TableTasks(AbstractTaskSource):
     """Tasks of one mode: every file as often as the others, in random order; then its points, all different."""
 
-    x: Float[Array, "files points in"]
-    y: Float[Array, "files points 1"]
+    x: Float[Array, "points in"]
+    """Ordered by file, as are the targets."""
+    y: Float[Array, "points 1"]
+    first: Int[Array, " files"]
+    """Where each file begins."""
     counts: Int[Array, " files"]
+    """How many points each file has."""
     shots: int = eqx.field(static=True)
     queries: int = eqx.field(static=True)
     name: str = eqx.field(static=True)
 
     @classmethod
     def of(cls, tables: Sequence[Table], scaler: Scaler, shots: int, queries: int, name: str) -> "TableTasks":
-        """Tasks from scaled tables; shorter ones are padded, and the padding never drawn."""
-        longest = max(len(table.y) for table in tables)
-
-        def padded(values: np.ndarray) -> np.ndarray:
-            return np.pad(values, ((0, longest - len(values)), (0, 0)))
-
+        """Tasks from tables, which are scaled."""
+        counts = np.array([len(table.y) for table in tables])
         return cls(
-            jnp.asarray(np.stack([padded(scaler.scale_x(table.x)) for table in tables])),
-            jnp.asarray(np.stack([padded(scaler.scale_y(table.y)) for table in tables])),
-            jnp.asarray([len(table.y) for table in tables]),
+            jnp.asarray(np.concatenate([scaler.scale_x(table.x) for table in tables])),
+            jnp.asarray(np.concatenate([scaler.scale_y(table.y) for table in tables])),
+            jnp.asarray(np.cumsum(counts) - counts, jnp.int32),
+            jnp.asarray(counts, jnp.int32),
             shots,
             queries,
             name,
@@ -116,11 +118,11 @@ class TableTasks(AbstractTaskSource):
         """`n` tasks; inputs have the shape `(n, points, in)`, targets `(n, points, 1)`."""
 
         def draw(key: PRNGKeyArray, file: Int[Array, ""]) -> TableTask:
-            order = jr.uniform(key, self.y.shape[1:2])
-            order = jnp.argsort(jnp.where(jnp.arange(order.shape[0]) < self.counts[file], order, jnp.inf))
-            support, query = order[: self.shots], order[self.shots : self.shots + self.queries]
-            x, y = self.x[file], self.y[file]
-            return TableTask(Samples(x[support], y[support]), Samples(x[query], y[query]), jnp.zeros((), int), file)
+            points = self.first[file] + distinct(key, self.counts[file], self.shots + self.queries)
+            support, query = (
+                Samples(self.x[part], self.y[part]) for part in (points[: self.shots], points[self.shots :])
+            )
+            return TableTask(support, query, jnp.zeros((), int), file)
 
         file_key, point_key = jr.split(key)
         files = jnp.resize(jr.permutation(file_key, self.counts.shape[0]), (n,))
