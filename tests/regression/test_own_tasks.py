@@ -14,7 +14,7 @@ from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS
-from mmaml.regression.tables import Scaler, Table, TableTask, TableTasks, load_tasks, read_table
+from mmaml.regression.tables import Scaler, Table, TableTask, load_tasks, read_table
 from mmaml.runs.errors import UserError
 from tests.commands import mmaml_command
 
@@ -59,7 +59,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("inputs", [("x",), ("x1", "x2", "x3")])
 def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(tmp_path, inputs):
     make_folder(tmp_path, inputs=inputs)
-    train, held_out, scaler = load_tasks(tmp_path, shots=3, queries=4)
+    train, held_out, scaler, _ = load_tasks(tmp_path, shots=3, queries=4)
     assert train.modes == ("a", "b")
 
     def files(source):
@@ -80,9 +80,35 @@ def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(t
 
 def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
     make_folder(tmp_path)
-    _, _, scaler = load_tasks(tmp_path, 3, 4)
+    scaler = load_tasks(tmp_path, 3, 4).scaler
     y = np.array([1.0, 250.0])
     np.testing.assert_allclose(scaler.unscale_y(scaler.scale_y(y)), y, rtol=1e-4)
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_a_run_does_not_go_on_with_other_data(run, capsys, command):
+    before = (run / "result.json").read_bytes()
+    data = run.parent / "data"
+    extra, gone, edited = data / "rising" / "4.csv", data / "rising" / "0.csv", data / "falling" / "1.csv"
+    texts = {path: path.read_text() for path in (gone, edited)}
+    edited.write_text(texts[edited].replace(",", ", ") + "\n")
+    try:
+        assert load_tasks(data, 5, 5, known_files(run)).files == known_files(run), "the numbers are the same"
+        edited.write_text(texts[edited] + "\n0,0,0")
+        gone.rename(extra)
+        code, _, err = mmaml_command(capsys, f"{command} {{}}", run)
+    finally:
+        extra.unlink()
+        for path, text in texts.items():
+            path.write_text(text)
+    seen = "1 added (rising/4.csv …); 1 removed (rising/0.csv …); 1 edited (falling/1.csv …)"
+    assert code == 2 and f"no longer holds what this run was begun with: {seen}" in err and "start a new run" in err
+    assert (run / "result.json").read_bytes() == before
+    assert mmaml_command(capsys, "evaluate {} --tasks 10", run).code == 0
+
+
+def known_files(run):
+    return tuple(json.loads((run / "config.json").read_text())["config"]["data_files"])
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, -7.3e5, 1e-9])
@@ -114,7 +140,7 @@ def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, c
 
 def test_the_files_take_turns(tmp_path):
     make_folder(tmp_path, files=20)
-    train, _, _ = load_tasks(tmp_path, 3, 4)
+    train = load_tasks(tmp_path, 3, 4).train
     for n, each in ((32, 1), (64, 2)):
         drawn = train.sample(jr.key(n), n)
         assert isinstance(drawn, TableTask)
@@ -167,9 +193,8 @@ def test_hidden_files_are_no_tasks_and_endings_may_be_capitals(tmp_path):
     (tmp_path / "a" / "0.csv").rename(tmp_path / "a" / "0.CSV")
     for name in ("a/._0.csv", ".hidden/0.csv", "a/.ipynb_checkpoints/0.csv"):
         write(tmp_path / name, "not a task")
-    train, held_out, _ = load_tasks(tmp_path, 3, 4)
-    parts = [part for part in (*train.sources, *held_out.sources) if isinstance(part, TableTasks)]
-    assert sum(len(part.counts) for part in parts) == 12
+    names = [line.split()[0] for line in load_tasks(tmp_path, 3, 4).files]
+    assert names == ["a/0.CSV", *(f"a/{i}.csv" for i in range(1, 6)), *(f"b/{i}.csv" for i in range(6))]
 
 
 @pytest.mark.parametrize("wrong", ["support", "query"])

@@ -32,19 +32,23 @@ def mean_squared_error(outputs: Float[Array, "points out"], targets: Float[Array
 
 @dataclass(frozen=True)
 class Sources:
-    """Tasks to learn from and others to be judged on, and how their numbers were scaled."""
+    """Tasks to learn from and others to be judged on, how their numbers were scaled, and the files they come from."""
 
     train: AbstractTaskSource
     held_out: AbstractTaskSource
     scaler: Scaler
+    files: tuple[str, ...] = ()
 
 
 def make_sources(config: RegressionConfig) -> Sources:
-    """Where the tasks come from: families of functions, or a folder of the user's own."""
+    """Where the tasks come from: families of functions, or a folder of the user's own.
+
+    Raises `UserError` if the folder cannot be used, or holds other data than the configuration says.
+    """
     if config.data is None:
         functions = mixture(config.families, config.shots, config.queries)
         return Sources(functions, functions, Scaler.identity(1))
-    return Sources(*load_tasks(Path(config.data), config.shots, config.queries))
+    return Sources(*load_tasks(Path(config.data), config.shots, config.queries, config.data_files))
 
 
 def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRNGKeyArray) -> AbstractLearner:

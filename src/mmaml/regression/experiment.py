@@ -41,8 +41,8 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         learner_key, task_key = jr.split(jr.key(config.seed))
         # A run goes on wherever it is resumed from.
         config = config if config.data is None else replace(config, data=str(Path(config.data).resolve()))
-        self.config = config
         self.sources = make_sources(config)
+        self.config = replace(config, data_files=self.sources.files)
         modes = len(self.sources.train.modes)
         learner = make_learner(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
         self.trainer = MetaTrainer(

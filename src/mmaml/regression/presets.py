@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import tyro
+
 from mmaml.experiments.config import Budget
 from mmaml.regression.tasks import FAMILIES
 from mmaml.runs.config import require
@@ -21,6 +23,8 @@ class RegressionConfig(SupervisedConfig):
     """Kinds of functions the tasks are drawn from."""
     data: str | None = None
     """Folder of your own tasks instead: one CSV file a task (x or x1, x2, …, and y); sub-folders are modes."""
+    data_files: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Name and digest of each file in it when the run began, which must stay as they are."""
 
     shots: int = 5
     """Support points of a task."""

@@ -1,10 +1,12 @@
 """A person's own tasks: one CSV file a task, sub-folders as modes if there are any."""
 
 import csv
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,6 +31,11 @@ class Table:
     path: Path
     x: Float[np.ndarray, "points in"]
     y: Float[np.ndarray, " points"]
+
+    @property
+    def digest(self) -> str:
+        """Short for all its numbers."""
+        return hashlib.sha256(np.column_stack([self.x, self.y]).tobytes()).hexdigest()[:16]
 
 
 class Scaler(eqx.Module):
@@ -129,14 +136,30 @@ class TableTasks(AbstractTaskSource):
         return jax.vmap(draw)(jr.split(point_key, n), files)
 
 
-def load_tasks(folder: Path, shots: int, queries: int) -> tuple[Mixture, Mixture, Scaler]:
-    """Read a folder of CSV files: tasks to learn from, tasks held out, and the scaler fitted to the former.
+class OwnTasks(NamedTuple):
+    """What is made of a folder: tasks to learn from, tasks held out, the scaler fitted to the former.
+
+    `files` lists name and digest of each file.
+    """
+
+    train: Mixture
+    held_out: Mixture
+    scaler: Scaler
+    files: tuple[str, ...]
+
+
+def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()) -> OwnTasks:
+    """Read a folder of CSV files.
 
     Every fifth task of each mode, in a fixed random order, is held out, but two at least.
 
-    Raises `UserError` that names file, row and column for anything that cannot be used.
+    Raises `UserError` that names file, row and column for anything that cannot be used, and if the files are not
+    those of the list `known`, unless that is empty.
     """
     by_mode = _read_folder(folder)
+    files = {t.path.relative_to(folder).as_posix(): t.digest for tables in by_mode.values() for t in tables}
+    if known:
+        _refuse_changes(folder, dict(line.rsplit(" ", 1) for line in known), files)
     train, held_out = {}, {}
     for mode, tables in by_mode.items():
         for table in tables:
@@ -160,7 +183,23 @@ def load_tasks(folder: Path, shots: int, queries: int) -> tuple[Mixture, Mixture
         parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
         return Mixture(parts, tuple(by_mode))
 
-    return source(train), source(held_out), scaler
+    return OwnTasks(
+        source(train), source(held_out), scaler, tuple(f"{name} {digest}" for name, digest in files.items())
+    )
+
+
+def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -> None:
+    changes = {
+        "added": now.keys() - before.keys(),
+        "removed": before.keys() - now.keys(),
+        "edited": {name for name in now.keys() & before.keys() if now[name] != before[name]},
+    }
+    if any(changes.values()):
+        seen = "; ".join(f"{len(names)} {what} ({min(names)} …)" for what, names in changes.items() if names)
+        raise UserError(
+            f"{folder} no longer holds what this run was begun with: {seen}. A run must keep to its files, or it would "
+            "be judged on some that it has learnt from. Put them back, or start a new run with --out or --overwrite."
+        )
 
 
 def input_columns(in_size: int) -> list[str]:
