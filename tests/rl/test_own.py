@@ -5,6 +5,7 @@ import json
 import runpy
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -192,16 +193,32 @@ def unseeded(self, n):
         ({"mode_of": None}, "only one of modes and mode_of"),
         ({"horizon": None}, "attribute `horizon`"),
         ({"horizon": 0}, "at least 1"),
-        ({"action_space": Discrete(3)}, r"action space Discrete\(3\), but it must be a Box"),
-        ({"observation_space": Box(0, 1, (2, 2))}, "observation space Box.* one axis"),
+        ({"horizon": "long"}, "horizon 'long'; it must be a whole number"),
+        ({"horizon": -3}, "at least 1"),
+        ({"action_space": Discrete(3)}, r"action space Discrete\(3\), but it must be a Box .* continuous"),
+        ({"observation_space": Box(0, 1, (2, 2))}, "observation space Box.* one axis.*FlattenObservation"),
+        ({"observation_space": Dict({"x": Box(0, 1, (2,))})}, "observation space Dict.*FlattenObservation"),
         ({"action_space": Box(-3, 3, (2,), np.int64)}, "actions of type int64"),
         ({"action_space": Box(-np.inf, np.inf, (2,))}, "without bounds"),
         ({"observation_space": Box(0, 1, (3,))}, r"shape \(1,\); its observation space has \(3,\)"),
         ({"sample_tasks": lambda self, n: [(0.0, 0.0)]}, "gave 1 tasks"),
         ({"sample_tasks": lambda self, n: [("left", 0.0)] * n, "mode_of": lambda self, task: 0}, "must be a number"),
         ({"sample_tasks": lambda self, n: [(0.0, np.zeros(i)) for i in range(n)]}, "differ in structure or shape"),
-        ({"mode_of": lambda self, task: 2}, r"mode_of gave \[2\]; it must be from 0 to 1"),
+        ({"sample_tasks": lambda self, n: None}, r"sample_tasks\(1\) gave None; it must return a list"),
+        ({"sample_tasks": lambda self, n: [None] * n, "mode_of": lambda self, task: 0}, "must be a number"),
+        ({"sample_tasks": lambda self: []}, r"sample_tasks takes other arguments; it is called as sample_tasks\(n\)"),
+        ({"modes": "left"}, "modes 'left'; they must be a tuple of names"),
+        ({"mode_of": lambda self, task: 2}, r"mode_of gave 2; it must be a whole number from 0 to 1"),
+        ({"mode_of": lambda self, task: "left"}, r"mode_of gave 'left'; it must be a whole number from 0 to 1"),
         ({"sample_tasks": unseeded}, "sample_tasks does not give the same again"),
+        ({"reset": lambda self: np.zeros(1)}, r"reset takes other arguments; it is called as reset\(\*, seed=None"),
+        ({"reset": lambda self, **options: np.zeros(1)}, "reset gave one ndarray; it must return two things"),
+        ({"step": lambda self, action: (np.zeros(1), 0.0, False, {})}, "step gave a tuple of 4; it must return five"),
+        ({"step": lambda self, action: (np.zeros(2), 0.0, False, False, {})}, r"observation of shape \(2,\)"),
+        (
+            {"step": lambda self, action: (np.zeros(1), None, False, False, {})},
+            "the reward None; it must be one number",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(attributes, message):
@@ -212,10 +229,54 @@ def test_what_is_missing_or_wrong_is_named(attributes, message):
 def test_starts_must_depend_on_the_seed_alone():
     def reset(self, *, seed=None, options=None):
         gymnasium.Env.reset(self, seed=seed)
-        return np.random.default_rng().uniform(size=1), {}
+        self.x = np.random.default_rng().uniform(size=1)
+        return self.x, {}
 
     with pytest.raises(UserError, match="reset does not give the same again"):
         OwnEnvironment(changed(reset=reset))
+
+
+class Unrepeatable(Line):
+    """A part of what `step` returns changes from episode to episode, whatever the seed."""
+
+    part = ""
+    made = 0
+
+    def reset(self, *, seed=None, options=None):
+        Unrepeatable.made += 1
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        seen, reward, _, _, _ = super().step(0.01 * action)
+        chance = Unrepeatable.made % 4 > 1
+        return (
+            seen + (self.part == "observation") * chance,
+            reward + (self.part == "reward") * chance,
+            self.part == "end" and chance,
+            False,
+            {},
+        )
+
+
+@pytest.mark.parametrize("part", ["observation", "reward", "end"])
+def test_steps_must_depend_on_the_seed_alone(part, monkeypatch):
+    assert OwnEnvironment(Unrepeatable)
+    monkeypatch.setattr(Unrepeatable, "part", part)
+    with pytest.raises(UserError, match="step does not give the same again"):
+        OwnEnvironment(Unrepeatable)
+
+
+def test_what_an_episode_changes_is_set_by_reset():
+    class Tired(Line):
+        steps = 0
+
+        def step(self, action):
+            self.steps += 1
+            seen, reward, *rest = super().step(action)
+            return seen, reward - self.steps, *rest
+
+    with pytest.raises(UserError, match=r"step does not give the same again.*set there all that an episode changes"):
+        OwnEnvironment(Tired)
 
 
 def test_the_factory_must_make_new_environments():
@@ -226,9 +287,21 @@ def test_the_factory_must_make_new_environments():
         OwnEnvironment(SimpleNamespace)
 
 
+def test_what_needs_arguments_to_be_made_is_refused():
+    class Sized(Line):
+        def __init__(self, size):
+            self.size = size
+
+    with pytest.raises(UserError, match=r"needs arguments, \(size\).*give them defaults"):
+        OwnEnvironment(Sized)
+    assert OwnEnvironment(partial(Sized, 3)).horizon == 6
+
+
 @pytest.mark.parametrize(("seen", "reward"), [(np.full(1, np.nan), 0.0), (np.zeros(1), np.inf)])
 def test_what_is_not_finite_stops_the_run(seen, reward):
-    env = OwnEnvironment(changed(step=lambda self, action: (seen, reward, False, False, {})))
+    later = changed()
+    env = OwnEnvironment(later)
+    later.step = lambda self, action: (seen, reward, False, False, {})
     tasks = env.sample_tasks(jr.key(0), 2)
     with pytest.raises(RunFailed, match="not finite in 2 of 2 episodes"):
         env.step(begin(env, tasks, 1), np.zeros((2, 2)), tasks)

@@ -13,14 +13,22 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 from mmaml.rl.envs.contract import (
     Workers,
     attribute,
+    drawn_tasks,
     horizon_of,
-    require_shape,
+    mode_numbers,
+    modes_of,
+    require_reset,
     require_spaces_and_methods,
+    require_step,
     stack_tasks,
 )
 from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Batch
 from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.runs.errors import RunFailed, UserError
+
+
+TRIAL_STEPS = 5
+"""How far an environment is tried before it is trusted."""
 
 
 class OwnTask(eqx.Module):
@@ -82,7 +90,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
         self.horizon = horizon_of(env) if horizon is None else horizon
         if self.horizon < 1:
             raise UserError(f"{self._workers.name} has episodes of {self.horizon} steps; at least 1 is needed.")
-        self._modes = tuple(attribute(env, "modes", ("task",)))
+        self._modes = modes_of(env)
         self._require_repeatable()
 
     @property
@@ -104,16 +112,8 @@ class OwnEnvironment(AbstractBatchEnvironment):
         """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
         env = self._workers.first(1)[0]
         env.reset(seed=_seeds(key[None])[0])
-        tasks = list(attribute(env, "sample_tasks")(n))
-        if len(tasks) != n:
-            raise UserError(f"{self._workers.name}: sample_tasks({n}) gave {len(tasks)} tasks.")
-        mode_of = attribute(env, "mode_of", lambda task: 0)
-        modes = [int(mode_of(task)) for task in tasks]
-        if not set(modes) <= set(range(len(self.modes))):
-            raise UserError(
-                f"{self._workers.name}: mode_of gave {sorted(set(modes))}; it must be from 0 to {len(self.modes) - 1}."
-            )
-        return OwnTask(stack_tasks(env, tasks), jnp.array(modes))
+        tasks = drawn_tasks(env, n)
+        return OwnTask(stack_tasks(env, tasks), jnp.array(mode_numbers(env, tasks, len(self.modes))))
 
     def reset(self, keys: Key[Array, " episodes"], task: OwnTask) -> OwnState:
         """Set the task of each episode and begin it, with a seed drawn from its key."""
@@ -121,9 +121,9 @@ class OwnEnvironment(AbstractBatchEnvironment):
         state = OwnState(np.zeros((count, self.observation_size), np.float32), np.zeros(count, bool))
         for i, (env, seed) in enumerate(zip(self._workers.first(count), _seeds(keys), strict=True)):
             attribute(env, "set_task")(jax.tree.map(lambda leaf, i=i: leaf[i], task.task))
-            seen, _ = env.reset(seed=seed)
-            require_shape(env, seen, state.observations.shape[1:])
-            state.observations[i] = seen
+            result = env.reset(seed=seed)
+            require_reset(env, result, state.observations.shape[1:])
+            state.observations[i] = result[0]
         return self._now(state, np.zeros(count, np.float32))
 
     def observe(self, state: OwnState) -> Float[np.ndarray, "episodes observation"]:
@@ -147,9 +147,10 @@ class OwnEnvironment(AbstractBatchEnvironment):
         within = np.asarray(action).clip(space.low, space.high).astype(space.dtype)
         shape = observations.shape[1:]
         for i in np.flatnonzero(~state.over):
-            seen, rewards[i], terminated, truncated, _ = envs[i].step(within[i])
-            require_shape(envs[i], seen, shape)
-            observations[i], over[i] = seen, terminated or truncated
+            result = envs[i].step(within[i])
+            require_step(envs[i], result, shape)
+            observations[i], rewards[i], terminated, truncated, _ = result
+            over[i] = terminated or truncated
         return self._now(OwnState(observations, over), rewards), rewards
 
     def _now(self, state: OwnState, rewards: Float[np.ndarray, " episodes"]) -> OwnState:
@@ -164,14 +165,28 @@ class OwnEnvironment(AbstractBatchEnvironment):
 
     def _require_repeatable(self) -> None:
         """Without it no run could be repeated, or resumed as if it had not stopped."""
+        self.sample_tasks(jr.key(0), 1)  # another number of them than below
         tasks = [self.sample_tasks(jr.key(0), 2) for _ in range(2)]
-        starts = [self.reset(jr.split(jr.key(1)), tasks[0]).observations for _ in range(2)]
-        for method, (first, second) in (("sample_tasks", tasks), ("reset", starts)):
+        (starts, steps), (starts_again, steps_again) = (self._trial(tasks[0]) for _ in range(2))
+        pairs = {"sample_tasks": tasks, "reset": (starts, starts_again), "step": (steps, steps_again)}
+        for method, (first, second) in pairs.items():
             if not jax.tree.all(jax.tree.map(np.array_equal, first, second)):
                 raise UserError(
                     f"{self._workers.name}: after the same reset(seed=…), {method} does not give the same again. Draw "
-                    "with self.np_random only, and begin reset with super().reset(seed=seed)."
+                    "with self.np_random only, begin reset with super().reset(seed=seed), and set there all that an "
+                    "episode changes."
                 )
+
+    def _trial(self, tasks: OwnTask) -> tuple[OwnState, list[tuple[OwnState, Float[np.ndarray, " episodes"]]]]:
+        """How two episodes begin, and what comes of a few actions, which are always the same."""
+        rng = np.random.default_rng(0)
+        state = start = self.reset(jr.split(jr.key(1)), tasks)
+        steps = []
+        for _ in range(min(TRIAL_STEPS, self.horizon)):
+            action = rng.uniform(self.low, self.high, (2, self.action_size))
+            state, rewards = self.step(state, action, tasks)
+            steps.append((state, rewards))
+        return start, steps
 
 
 def _seeds(keys: Key[Array, " n"]) -> list[int]:
