@@ -2,7 +2,9 @@
 
 import ast
 import os
+import subprocess
 import sys
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -132,6 +134,11 @@ def test_broken_actions_and_states_are_reported(name, tmp_path, monkeypatch):
         env.advance(states, np.zeros_like(controls))
 
 
+def test_threads_are_those_that_the_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
+    assert len(Physics("reacher", 1)._workspaces) == 3
+
+
 def test_wrong_number_of_threads():
     with pytest.raises(ValueError, match="0 threads; at least 1"):
         Reacher(threads=0)
@@ -141,6 +148,25 @@ def test_missing_mujoco_is_the_users_to_mend(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(UserError, match=r"pip install 'mmaml\[rl\]'"):
         Ant()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what may be chosen depends on the system")
+@pytest.mark.parametrize(
+    "value",
+    ["bogus", pytest.param("osmesa", marks=pytest.mark.skipif(bool(find_library("OSMesa")), reason="there is OSMesa"))],
+)
+def test_an_engine_that_misses_opengl_says_what_to_install(value, tmp_path):
+    """In a new process, since MuJoCo looks for it when it is imported."""
+    code = "from mmaml.cli import main; raise SystemExit(main(['train', 'reacher-1', '--budget', 'smoke']))"
+    # The other variable is set by MuJoCo itself once something was drawn.
+    environment = os.environ | {"MUJOCO_GL": value, "PYOPENGL_PLATFORM": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"MuJoCo cannot be imported with MUJOCO_GL={value}" in done.stderr
+    assert "apt-get install libegl1" in done.stderr and "libosmesa6" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_engines_are_imported_where_they_are_needed():

@@ -1,8 +1,6 @@
 """Pictures of bodies on the MuJoCo engine, drawn without a screen."""
 
 import importlib
-import os
-import platform
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -15,6 +13,7 @@ from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractMujocoEnvironment
 from mmaml.rl.envs.reacher import REACH, Reacher
 from mmaml.rl.experience import Trajectories
+from mmaml.rl.opengl import REMEDY, opengl_module, opengl_setting
 from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import UserError
 
@@ -28,8 +27,6 @@ TRAIL_HEIGHT = 0.02
 CHEETAH_GOAL_HEIGHT = 0.5
 
 _ZEROS = np.zeros(3)
-_GL = {"Linux": "egl", "Darwin": "cgl"}
-"""What draws without a screen, unless the variable MUJOCO_GL says otherwise."""
 
 
 class Look(NamedTuple):
@@ -145,15 +142,14 @@ class Camera:
 
 def _open(mujoco: Any, model: Any, width: int, height: int) -> tuple[Any, Any]:
     """OpenGL's context and MuJoCo's. MuJoCo's own `Renderer` could only use the kind chosen when it was imported."""
-    kind = os.environ.get("MUJOCO_GL") or _GL.get(platform.system(), "glfw")
+    module = opengl_module()
     try:
-        gl = importlib.import_module(f"mujoco.{kind}").GLContext(width, height)
+        gl = importlib.import_module(f"mujoco.{module}").GLContext(width, height)
         gl.make_current()
         context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
     except Exception as error:  # each way of missing a library has its own class
         raise UserError(
-            f"MuJoCo cannot draw with MUJOCO_GL={kind} ({error}). Without a screen it needs OpenGL in software: "
-            "`apt-get install libegl1 libgl1-mesa-dri`, or `apt-get install libosmesa6` and MUJOCO_GL=osmesa."
+            f"MuJoCo cannot draw with {opengl_setting()} ({type(error).__name__}: {error}). {REMEDY}"
         ) from error
     mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
     return gl, context

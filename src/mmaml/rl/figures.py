@@ -1,6 +1,7 @@
 """The paper's figures of reinforcement learning: embeddings (Figure 3c, d), paths (Figure 5) and frames (Figure 6)."""
 
 import io
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -28,7 +29,7 @@ from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.paths import paths
 from mmaml.rl.presets import PolicyConfig
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
@@ -170,8 +171,8 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
 def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Exploration, config: PolicyConfig) -> None:
     """Draw a run's `figures/trajectories.svg`, `frames.png` of bodies, and MMAML's map of task embeddings.
 
-    There is no `frames.png` without OpenGL to draw with, and only the map for an environment of the user's own. Raises
-    `UserError` if the disk does not take them.
+    Without OpenGL to draw with there is a `Note` instead of `frames.png`, and for an environment of the user's own only
+    the map. Raises `UserError` if the disk does not take them.
     """
     environment = exploration.environment
     if isinstance(environment, AbstractGoalEnvironment):
@@ -206,7 +207,8 @@ def _embed(learner: MMAML, seen: Samples, modes: Int[Array, " tasks"]) -> Float[
 def _frames_if_possible(environment: AbstractMujocoEnvironment, examples: Examples) -> bytes | None:
     try:
         figure = frames(environment, examples)
-    except UserError:
+    except UserError as error:
+        warnings.warn(f"the run has no figures/frames.png: {error}", Note, stacklevel=2)
         return None
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmaml.rl.envs.finite import require_finite_actions
+from mmaml.rl.opengl import REMEDY, opengl_setting
 from mmaml.runs.errors import RunFailed, UserError
 
 
@@ -21,12 +22,12 @@ class Physics:
     def __init__(self, name: str, substeps: int, threads: int | None = None):
         """Compile the model `name` of this package; each `step` takes `substeps` of its time steps.
 
-        `threads` is by default the number of processors. Raises `UserError` if MuJoCo is not installed and
-        `ValueError` for fewer than one thread.
+        `threads` is by default the number of processors that this process may use. Raises `UserError` if MuJoCo
+        cannot be imported and `ValueError` for fewer than one thread.
         """
         mujoco, rollout = _engine()
         self._made_of = name, substeps, threads
-        threads = (os.cpu_count() or 1) if threads is None else threads
+        threads = _processors() if threads is None else threads
         if threads < 1:
             raise ValueError(f"physics got {threads} threads; at least 1 is needed")
         model = resources.files("mmaml.rl.envs").joinpath("models", f"{name}.xml").read_text()
@@ -81,10 +82,18 @@ class Physics:
         return after
 
 
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _engine() -> tuple[Any, Any]:
     try:
         import mujoco
         from mujoco import rollout
     except ImportError:
         raise UserError("this environment needs MuJoCo, which is not installed: pip install 'mmaml[rl]'.") from None
+    except Exception as error:  # it looks for OpenGL, and each way of missing it has its own class
+        raise UserError(
+            f"MuJoCo cannot be imported with {opengl_setting()} ({type(error).__name__}: {error}). {REMEDY}"
+        ) from error
     return mujoco, rollout
