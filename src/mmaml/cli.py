@@ -196,7 +196,7 @@ def adapt(
 
 
 @app.command
-def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int = 0) -> None:
+def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int = 0, json: bool = False) -> None:
     """Film a policy that learns a task: an episode before any gradient step, and one after each.
 
     Args:
@@ -204,6 +204,7 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
         out: The video, a .gif or .mp4 file; default: video.gif in the run's folder.
         mode: The task's mode; default: any.
         seed: Which task and episodes.
+        json: Print the video's path as JSON.
     """
     prepare_jax()
     model = hub.load(run)
@@ -212,8 +213,11 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
     from mmaml.rl.render import write_video  # Plotting libraries take a while to import.
 
     video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
-    with Console().status("filming"):
+    with _console(json).status("filming"):
         write_video(model, video, mode, seed)
+    if json:
+        print(json_format.dumps({"video": str(video)}))
+        return
     Console().print(f"Video: {video}", soft_wrap=True, highlight=False)
 
 

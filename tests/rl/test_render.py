@@ -1,4 +1,5 @@
 import io
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,13 @@ def test_a_task_of_the_mode_asked_for():
         pick_task(model, "north", 0)
 
 
+def test_a_rare_mode_is_looked_for_and_no_other_is_taken():
+    model = tiny_model(f"{__name__}:Rare")
+    assert [int(pick_task(model, "rare", seed).mode[0]) for seed in range(8)] == [1] * 8
+    with pytest.raises(UserError, match=r"none of 600 tasks drawn from .*:Rare is of the mode 'never'"):
+        pick_task(model, "never", 0)
+
+
 def test_unknown_suffixes_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"suffix '.avi'; videos are .gif or .mp4"):
         write_video(tiny_model("point-1"), tmp_path / "video.avi")
@@ -73,8 +81,9 @@ def test_the_command_writes_both_kinds_of_video(few_frames, tmp_path, capsys):
     assert "Video:" in capsys.readouterr().out
     gif = Image.open(io.BytesIO((tmp_path / "model.gif").read_bytes()))
     assert gif.format == "GIF" and gif.size == (480, 528) and getattr(gif, "n_frames", 1) >= 8
-    assert main(["render", file, "--out", str(tmp_path / "v.mp4"), "--mode", "(2, 0)"]) == 0
-    assert (tmp_path / "v.mp4").read_bytes()[4:8] == b"ftyp"
+    assert main(["render", file, "--out", str(tmp_path / "v.MP4"), "--mode", "(2, 0)", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"video": str(tmp_path / "v.MP4")}
+    assert (tmp_path / "v.MP4").read_bytes()[4:8] == b"ftyp"
     assert main(["render", file, "--out", str(tmp_path / "v.avi")]) == 2
     assert "videos are .gif or .mp4" in " ".join(capsys.readouterr().err.split())
 
@@ -111,6 +120,15 @@ class Bar(gymnasium.Env):
         return picture
 
 
+class Rare(Bar):
+    """Two tasks in a hundred are of the second kind, and none is of the third."""
+
+    modes = ("usual", "rare", "never")
+
+    def mode_of(self, task):
+        return int(task > 0.96)
+
+
 flat = partial(Bar, shape=(20, 64))
 undrawable = find_factory(f"{Path(__file__).parents[2]}/examples/own_environment.py:HoldAngle")
 
@@ -144,10 +162,13 @@ def test_what_cannot_be_filmed_is_refused(name, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_opengl_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setenv("MUJOCO_GL", "nothing")
+@pytest.mark.parametrize(
+    ("value", "message"), [("nothing", "is nothing that MuJoCo draws with"), ("OFF", "switches MuJoCo's drawing off")]
+)
+def test_without_opengl_it_says_what_to_install(value, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", value)
     monkeypatch.setattr(render, "examples_of", lambda *_: pytest.fail("the agent has acted in vain"))
-    with pytest.raises(UserError, match=r"MUJOCO_GL=nothing.*apt-get install libegl1"):
+    with pytest.raises(UserError, match=rf"MUJOCO_GL={value} {message}.*apt-get install libegl1"):
         write_video(tiny_model("reacher-1", learner="maml"), tmp_path / "video.gif")
     assert not list(tmp_path.iterdir())
 

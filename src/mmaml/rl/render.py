@@ -35,6 +35,8 @@ from mmaml.runs.files import write_atomically
 FRAMES_PER_SECOND = 20
 FRAMES = 100
 """Pictures of an episode, at most: of a longer one some steps are left out."""
+DRAWS = 10
+"""How often tasks are drawn until one is of the mode asked for."""
 PAUSE = 15
 """How many frames the end of an episode stays."""
 DPI = 100
@@ -51,18 +53,31 @@ def write_video(model: PolicyModel, path: Path, mode: str | None = None, seed: i
     missing that is needed to draw or encode, the user's own environment does not draw itself, or the file cannot be
     written.
     """
-    if path.suffix not in _ENCODERS:
+    encode = _ENCODERS.get(path.suffix.lower())
+    if encode is None:
         raise UserError(f"{path} has the suffix {path.suffix!r}; videos are {' or '.join(_ENCODERS)}.")
-    write_atomically(path, _ENCODERS[path.suffix](video(model, pick_task(model, mode, seed), seed)))
+    write_atomically(path, encode(video(model, pick_task(model, mode, seed), seed)))
 
 
 def pick_task(model: PolicyModel, mode: str | None, seed: int) -> Any:
-    """A batch of one task, of a mode if it is named. Raises `UserError` if there is no such mode."""
+    """A batch of one task, of a mode if it is named.
+
+    Raises `UserError` if there is no such mode, or it is so rare that no task of it is drawn.
+    """
     if mode is not None and mode not in model.modes:
         raise UserError(f"{model.config.environment} has no mode {mode!r}; there are: {'; '.join(model.modes)}.")
-    tasks = model.exploration.environment.sample_tasks(jr.key(seed), 20 * len(model.modes))
-    first = 0 if mode is None else int(np.argmax(np.asarray(tasks.mode) == model.modes.index(mode)))
-    return jax.tree.map(lambda leaf: leaf[first : first + 1], tasks)
+    count = 20 * len(model.modes)
+    key = jr.key(seed)
+    for _ in range(DRAWS):
+        tasks = model.exploration.environment.sample_tasks(key, count)
+        found = [i for i, number in enumerate(np.asarray(tasks.mode)) if mode in (None, model.modes[number])]
+        if found:
+            return jax.tree.map(lambda leaf, first=found[0]: leaf[first : first + 1], tasks)
+        key = jr.fold_in(key, 1)
+    raise UserError(
+        f"none of {DRAWS * count} tasks drawn from {model.config.environment} is of the mode {mode!r}. Name another "
+        "mode, or try another --seed."
+    )
 
 
 def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:
