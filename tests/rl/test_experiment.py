@@ -2,8 +2,10 @@
 
 import json
 import signal
+import sys
 from dataclasses import replace
 
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from mmaml.cli import main
 from mmaml.domains import TABLES, open_experiment
 from mmaml.experiments.experiment import EVALUATION_SEED, train_run
 from mmaml.experiments.statistics import by_mode
+from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.explore import Exploration
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.table3 import TABLE3
 from mmaml.runs.config import to_dict
@@ -23,6 +27,7 @@ from mmaml.runs.errors import Interrupted
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from tests.commands import mmaml_command
+from tests.rl.learners import tiny_model
 
 
 SIZES = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4 --evaluation-tasks 8"
@@ -130,6 +135,9 @@ def test_adapting_files_is_refused_by_a_model_of_policies(capsys, point, tmp_pat
         ("--kl-penalty -1", "--kl-penalty is -1.0, but must be 0 or more"),
         ("--hidden 0", "--hidden is (0,), but must be one or more sizes of at least 1"),
         ("--environment point-3", "--environment is 'point-3', but must be one of point-1"),
+        ("--environment ant-2", "--environment is 'ant-2', but must be point-2, as the preset says"),
+        ("--environment my.py:Env", "--environment is 'my.py:Env', but must be point-2, as the preset says"),
+        ("--inner-steps 0", "--inner-steps is 0, but must be at least 1: with the first step"),
         ("--inner-loss quadratic", "quadratic"),
     ],
 )
@@ -137,6 +145,37 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
     code, out, err = mmaml_command(capsys, f"train point-2 --budget smoke {options} --out {{}}", tmp_path / "run")
     assert code == 2 and message in " ".join((out + err).replace("│", " ").split())
     assert "Traceback" not in err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ("turntable.py:Turntable", "policy-Turntable"),
+        ("my envs/cart pole.py:make", "policy-cart-pole-make"),
+        ("package.envs:Cart", "policy-envs-Cart"),
+        ("point-4", "policy-point-4"),
+    ],
+)
+def test_environments_of_one_s_own_are_told_apart(environment, name):
+    assert replace(PRESETS["policy"], environment=environment).short_name == name
+    assert PRESETS["point-4"].short_name == "point-4"
+
+
+@pytest.mark.parametrize(("count", "at_once", "together"), [(12, 40, [12]), (80, 40, [40, 40]), (50, 40, [25, 25])])
+def test_an_evaluation_does_no_more_than_is_asked_for(count, at_once, together, monkeypatch):
+    seen = []
+
+    def explore(self, learner, tasks, keys, steps):
+        seen.append(len(keys))
+        return (), np.concatenate([tasks.goal] * (steps + 1), axis=1)
+
+    monkeypatch.setattr(Exploration, "explore", explore)
+    monkeypatch.setattr(sys.modules[evaluate.__module__], "returns", lambda episodes: episodes)
+    model = tiny_model("point-1", learner="maml")
+    tasks = GoalTask(jnp.arange(count, dtype=float)[:, None], jnp.zeros(count, int))
+    found = evaluate(model.exploration, model.learner, tasks, jr.key(0), 1, at_once=at_once)
+    assert seen == together
+    np.testing.assert_array_equal(found, np.stack([np.arange(count)] * 2, axis=1))
 
 
 def test_table3_has_the_paper_s_24_numbers_and_settings():

@@ -14,14 +14,15 @@ def evaluate(
 ) -> Float[np.ndarray, "tasks phases"]:
     """Mean return of each task's rollouts before and after every of `steps` gradient steps.
 
-    `at_once` tasks are worked on together, which bounds memory.
+    At most `at_once` tasks are worked on together, which bounds memory.
     """
     count = len(tasks.mode)
     keys = jr.split(key, count)
+    together = -(-count // -(-count // at_once))
     found = []
-    for first in range(0, count, at_once):
+    for first in range(0, count, together):
         # Always the same number, so that nothing is compiled anew for the last few.
-        chosen = np.arange(first, first + at_once) % count
+        chosen = np.arange(first, first + together) % count
         chunk = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], tasks)
         _, episodes = exploration.explore(learner, chunk, keys[chosen], steps)
         found.append(np.asarray(returns(episodes)))

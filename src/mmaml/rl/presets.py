@@ -1,6 +1,8 @@
 """What a run of meta-reinforcement learning is made of, and the published settings by name."""
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from mmaml.experiments.config import Budget, ExperimentConfig
@@ -85,6 +87,10 @@ class PolicyConfig(ExperimentConfig):
         name = self.environment
         ours = f"one of {', '.join(ENVIRONMENTS)}, or module:function or file.py:function that makes your own"
         require(name in ENVIRONMENTS or ":" in name, "environment", name, ours)
+        other = f"{self.preset}, as the preset says; another environment has a preset of its own, and yours is `policy`"
+        require(self.preset not in ENVIRONMENTS or name == self.preset, "environment", name, other)
+        least = "at least 1: with the first step a policy is modulated, too"
+        require(self.inner_steps > 0, "inner_steps", self.inner_steps, least)
         require(self.tasks_per_step > 1, "tasks_per_step", self.tasks_per_step, "at least 2")
         for option in ("rollouts", "epochs", "encoder_hidden"):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")
@@ -95,6 +101,16 @@ class PolicyConfig(ExperimentConfig):
         require(self.max_kl > 0, "max_kl", self.max_kl, "greater than 0")
         sizes = self.hidden
         require(bool(sizes) and min(sizes) > 0, "hidden", sizes, "one or more sizes of at least 1")
+
+    @property
+    def short_name(self) -> str:
+        """What names the setting in folder names: with the preset `policy`, the environment, too."""
+        if self.preset != "policy":
+            return self.preset
+        place, _, name = self.environment.rpartition(":")
+        module = Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+        words = [self.preset, name] if module.lower() in ("", name.lower()) else [self.preset, module, name]
+        return re.sub(r"[^\w.-]+", "-", "-".join(words))
 
     @property
     def kind(self) -> str:

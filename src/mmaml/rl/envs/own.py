@@ -48,7 +48,7 @@ class OwnState(NamedTuple):
 class OwnEnvironment(AbstractBatchEnvironment):
     """A user's `gymnasium.Env`: one for each episode of a batch, stepped one after the other.
 
-    `make()` makes a new one every time it is called: as many as there are tasks in a meta-iteration (40 in an
+    `make()` makes a new one every time it is called: as many as there are tasks in a meta-iteration (at most 40 in an
     evaluation) times rollouts live side by side. Observations and actions are each a `Box` with one axis, actions with
     finite bounds. Further, it has
 
