@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, Key, PyTree
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
@@ -25,9 +25,13 @@ class Examples(NamedTuple):
 def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: PyTree, seed: int) -> Examples:
     """What the agent does in `tasks` before and after each of its gradient steps."""
     steps = learner.inner.steps
-    keys = jr.split(jr.fold_in(jr.key(seed), 1), len(tasks.mode))
-    _, episodes = exploration.explore(learner, tasks, keys, steps)
+    _, episodes = exploration.explore(learner, tasks, exploration_keys(seed, len(tasks.mode)), steps)
     return Examples(tasks, episodes, phase_names(learner, steps))
+
+
+def exploration_keys(seed: int, tasks: int) -> Key[Array, " tasks"]:
+    """What decides the episodes of so many tasks, other than what draws them with the same seed."""
+    return jr.split(jr.fold_in(jr.key(seed), 1), tasks)
 
 
 def phase_names(learner: AbstractLearner, steps: int) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ which is that of the unmodulated network; from then on the policy is both modula
 code, and in the paper's text on reinforcement learning; its Algorithm 1 modulates first).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -58,18 +59,45 @@ class Exploration(eqx.Module):
             return _explore_inside_jit(self, learner, tasks, keys, steps)
         return self._explore(learner, tasks, keys, steps)
 
+    def adapt(
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+    ) -> tuple[TaskModel, tuple[Trajectories, ...]]:
+        """Each task's model after `steps` gradient steps, and the episodes of `explore`."""
+        if isinstance(self.environment, AbstractJaxEnvironment):
+            return _adapt_inside_jit(self, learner, tasks, keys, steps)
+        return self._adapt(learner, tasks, keys, steps)
+
     def _explore(
         self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
     ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
+        phases = list(self._phases(learner, tasks, keys, steps))
+        return tuple(phase.lessons for phase in phases), tuple(phase.episodes for phase in phases)
+
+    def _adapt(
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+    ) -> tuple[TaskModel, tuple[Trajectories, ...]]:
+        phases = list(self._phases(learner, tasks, keys, steps))
+        return phases[-1].models, tuple(phase.episodes for phase in phases)
+
+    def _phases(
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+    ) -> Iterator["_Phase"]:
         models = _start(learner, tasks.mode)
-        lessons, episodes = [], []
         for step in range(steps + 1):
-            if step:
-                models = _improve(self, learner, models, lessons[-1], tasks.mode, step - 1)
             phase_keys = jax.vmap(lambda key, step=step: jr.fold_in(key, step))(keys)
-            episodes.append(rollout(self.environment, models, tasks, phase_keys, self.rollouts))
-            lessons.append(_learn(self, episodes[-1]))
-        return tuple(lessons), tuple(episodes)
+            episodes = rollout(self.environment, models, tasks, phase_keys, self.rollouts)
+            lessons = _learn(self, episodes)
+            yield _Phase(models, episodes, lessons)
+            if step < steps:
+                models = _improve(self, learner, models, lessons, tasks.mode, step)
+
+
+class _Phase(NamedTuple):
+    """Those who act, what they did, and what is to be learnt from it."""
+
+    models: TaskModel
+    episodes: Trajectories
+    lessons: Samples
 
 
 def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
@@ -78,6 +106,7 @@ def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
 
 
 _explore_inside_jit = eqx.filter_jit(Exploration._explore)
+_adapt_inside_jit = eqx.filter_jit(Exploration._adapt)
 
 
 @eqx.filter_jit

@@ -23,7 +23,7 @@ from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
+from mmaml.rl.examples import Examples, examples_of, exploration_keys, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
@@ -189,7 +189,7 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Expl
 def embed_tasks(learner: MMAML, exploration: Exploration, count: int) -> EmbeddedTasks:
     """What the modulator makes of `count` fresh tasks from their first, unmodulated episodes."""
     tasks = exploration.environment.sample_tasks(jr.key(FIGURE_SEED), count)
-    keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), count)
+    keys = exploration_keys(FIGURE_SEED, count)
     found = []
     for first in range(0, count, TASKS_AT_ONCE):
         some = slice(first, first + TASKS_AT_ONCE)

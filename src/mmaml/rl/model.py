@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.random as jr
 import numpy as np
 
-from mmaml.core.learners import AbstractLearner
+from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.rl.build import make_exploration, make_learner
-from mmaml.rl.explore import Exploration
+from mmaml.rl.examples import exploration_keys
+from mmaml.rl.explore import Exploration, returns
 from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.use import AdaptedPolicy, drawn_task, given_task
 from mmaml.runs.config import from_dict, to_dict
 
 
@@ -30,6 +33,35 @@ class PolicyModel:
     def modes(self) -> tuple[str, ...]:
         """Names of the kinds of task."""
         return self.exploration.environment.modes
+
+    def adapt(
+        self, task: Any = None, *, mode: str | None = None, seed: int = 0, steps: int | None = None
+    ) -> AdaptedPolicy:
+        """Act in one task, learn from it, and act again: the policy after `steps` gradient steps (default: as trained).
+
+        `task` is a goal, or in an environment of the user's own what its `set_task` takes. By default it is the first
+        of `mode` (default: of all) among those drawn with `seed`, which also decides the episodes. Multi-MAML must be
+        told the `mode` of a given task.
+
+        Raises `ValueError` for what does not fit, and `RunFailed` if a simulation breaks down.
+        """
+        steps = self.learner.inner.steps if steps is None else steps
+        if steps < 0:
+            raise ValueError(f"a task is adapted to in {steps} gradient steps; it must be 0 or more.")
+        if mode is not None and mode not in self.modes:
+            raise ValueError(f"{self.config.environment} has no mode {mode!r}; give one of {', '.join(self.modes)}.")
+        environment = self.exploration.environment
+        index = None if mode is None else self.modes.index(mode)
+        if task is None:
+            alone = drawn_task(environment, index, seed)
+        elif index is None and isinstance(self.learner, MultiMAML):
+            raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got None.")
+        else:
+            alone = given_task(environment, task, index or 0)
+        keys = exploration_keys(seed, 1)
+        models, episodes = self.exploration.adapt(self.learner, alone, keys, steps)
+        policy, alone = jax.tree.map(lambda leaf: leaf[0], (models, alone))
+        return AdaptedPolicy(environment, policy, alone, np.asarray(returns(episodes)[0]))
 
     def save(self, path: Path) -> None:
         """Write the model to one safetensors file."""
