@@ -221,7 +221,7 @@ def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
     np.testing.assert_allclose(found, gain + 0.3 * (drift[0] + drift[1]) / 2, rtol=1e-5)
 
 
-def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
+def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_how_far_it_got():
     lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=2) for i in range(3)))
     made, outer = learner("maml", ENV, steps=1), ProMP(1e-2, epochs=2)
     review = Review(EXPLORATION, made, lessons, Mesh(jax.devices()[:1], "tasks"))
@@ -234,14 +234,29 @@ def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_the_loss_before():
         learner = eqx.combine(unravel(numbers), rest)
         return jax.vmap(lambda given: outer_loss(outer, learner, given))(lessons).mean()
 
-    found, _, loss = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
-    np.testing.assert_allclose(loss, mean_loss(numbers)[0], rtol=1e-5)
+    found, _, progress = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
+    losses = []
     first, second, clear = 0.0, 0.0, True
     for epoch in (1, 2):
-        gradient = np.asarray(mean_loss(numbers)[1])
+        loss, gradient = map(np.asarray, mean_loss(numbers))
+        losses.append(loss)
         # Where the gradient is all but zero, Adam makes much of its rounding.
         clear &= np.abs(gradient) > 1e-4
         first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
         numbers -= 1e-2 * (first / (1 - 0.9**epoch)) / (np.sqrt(second / (1 - 0.999**epoch)) + 1e-8)
     assert clear.mean() > 0.9
     np.testing.assert_allclose(flat(found)[clear], numbers[clear], atol=1e-4)
+    np.testing.assert_allclose(progress.loss, losses[-1], rtol=1e-3)
+    np.testing.assert_allclose(progress.improvement, losses[0] - mean_loss(numbers)[0], rtol=1e-2)
+    last = eqx.filter_jit(jax.vmap(lambda given: walk(EXPLORATION, eqx.combine(found, rest), given)[-1]))(lessons)
+    moved = jax.vmap(divergence)(last, lessons.phases[-1].targets).mean()
+    np.testing.assert_allclose(progress.kl, moved, rtol=1e-4)
+
+
+def test_the_last_loss_is_not_finite_if_an_epoch_s_was_not():
+    lessons = jax.tree.map(lambda a: a[None], lesson(jr.key(0), ENV, phases=2))
+    made, outer = learner("maml", ENV, steps=1), ProMP(jnp.inf, epochs=2)
+    review = Review(EXPLORATION, made, lessons, Mesh(jax.devices()[:1], "tasks"))
+    parameters = eqx.filter(made, eqx.is_inexact_array)
+    _, _, progress = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
+    assert not np.isfinite(progress.loss)

@@ -60,9 +60,12 @@ def test_fisher_information_is_the_curvature_of_the_divergence():
 
 def test_the_loss_falls_within_the_trust_region(trainer, lessons):
     state = trainer.initial_state()
-    after, before = trainer._update(state, lessons)
+    after, progress = trainer._update(state, lessons)
+    before, _ = outcome(trainer, state.parameters, lessons)
     loss, moved = outcome(trainer, after.parameters, lessons)
     assert loss < before
+    np.testing.assert_allclose(progress.improvement, before - loss, rtol=1e-3)
+    np.testing.assert_allclose([progress.loss, progress.kl], [loss, moved], rtol=1e-3)
     # The bound is what limits the step, and it is kept.
     assert 0.3 * CONFIG.max_kl < moved <= CONFIG.max_kl
     assert outcome(trainer, state.parameters, lessons)[1] < 1e-9
@@ -83,6 +86,13 @@ def test_nothing_changes_where_no_step_helps(trainer, lessons):
     """Advantages of zero leave nothing to gain."""
     empty = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=jnp.zeros_like)
     state = trainer.initial_state()
-    after, _ = trainer._update(state, empty)
+    after, progress = trainer._update(state, empty)
+    assert progress.improvement == 0 and progress.kl == 0
     for new, old in zip(jax.tree.leaves(after.parameters), jax.tree.leaves(state.parameters), strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+def test_a_loss_that_is_not_finite_is_told(trainer, lessons):
+    broken = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=lambda a: a * jnp.nan)
+    _, progress = trainer._update(trainer.initial_state(), broken)
+    assert not np.isfinite(progress.loss)

@@ -51,8 +51,8 @@ class AbstractTrainer(eqx.Module):
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
 
-        Returns the new state, and for each iteration the `loss` before its update and other numbers; entries from
-        `iterations` on are zero.
+        Returns the new state, and for each iteration the `loss`, not finite if training is broken, and other numbers;
+        entries from `iterations` on are zero.
         """
 
     def initial_state(self) -> MetaState:

@@ -6,6 +6,7 @@ first ones, every gradient step taken, and the outcome judged on the last ones.
 
 import abc
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -67,6 +68,19 @@ class Review(eqx.Module):
         return mean_value_and_grad(loss, parameters, self.lessons, self.mesh, self.task_microbatch)
 
 
+class Progress(NamedTuple):
+    """What a meta-iteration has come to, on the episodes that it learnt from.
+
+    - `loss`: the outer loss as it was last worked out; not finite if anything before was not.
+    - `improvement`: how far the loss has fallen. Its own value says nothing, as advantages have mean 0.
+    - `kl`: mean KL(π_old ‖ π) of the policies that act last.
+    """
+
+    loss: Float[Array, ""]
+    improvement: Float[Array, ""]
+    kl: Float[Array, ""]
+
+
 class AbstractOuter(eqx.Module):
     """One way to do the outer loop's part of a meta-iteration."""
 
@@ -75,8 +89,8 @@ class AbstractOuter(eqx.Module):
         """The state before the first meta-iteration."""
 
     @abc.abstractmethod
-    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
-        """New parameters and state after a meta-iteration, and the loss before."""
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Progress]:
+        """New parameters and state after a meta-iteration, and what it has come to."""
 
 
 class ProMP(AbstractOuter):
@@ -103,11 +117,15 @@ class ProMP(AbstractOuter):
         drift = [divergence(*pair) for pair in zip(said[:-1], targets[:-1], strict=True)]
         return clipped_ratio(said[-1], targets[-1], self.clip) + self.kl_penalty * jnp.mean(jnp.array(drift or [0.0]))
 
-    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
-        """New parameters, Adam's state, and the loss in the first epoch."""
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Progress]:
+        """New parameters, Adam's state, and the progress from the first epoch to after the last."""
 
         def task_loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
             return self.loss(review.walk(parameters, lesson), lesson)
+
+        def outcome(parameters: PyTree, lesson: Lesson) -> tuple[Array, Array]:
+            said = review.walk(parameters, lesson)
+            return self.loss(said, lesson), divergence(said[-1], lesson.phases[-1].targets)
 
         def epoch(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], Array]:
             parameters, state = carry
@@ -116,4 +134,5 @@ class ProMP(AbstractOuter):
             return (eqx.apply_updates(parameters, updates), state), loss
 
         (parameters, state), losses = jax.lax.scan(epoch, (parameters, state), length=self.epochs)
-        return parameters, state, losses[0]
+        after, kl = review.mean(outcome, parameters)
+        return parameters, state, Progress(losses[-1], losses[0] - after, kl)

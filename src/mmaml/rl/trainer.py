@@ -14,7 +14,7 @@ from mmaml.core.meta import AbstractTrainer, MetaState, Numbers, repeat
 from mmaml.core.parallel import over_devices
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration, returns
-from mmaml.rl.outer import AbstractOuter, Lesson, Review
+from mmaml.rl.outer import AbstractOuter, Lesson, Progress, Review
 
 
 class PolicyTrainer(AbstractTrainer):
@@ -41,9 +41,9 @@ class PolicyTrainer(AbstractTrainer):
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """Do `iterations` ≤ `at_most` meta-iterations, in one dispatch if the environment is in JAX.
 
-        Returns the new state, and for each iteration the outer `loss` before its update, the mean return of the
-        tasks in the first phase, `query_before`, and in the last, `query`, with `query_ci95`, half the width of its
-        95 % interval over tasks. Entries from `iterations` on are zero.
+        Returns the new state, and for each iteration the `Progress` of the outer loop, the mean return of the tasks in
+        the first phase, `query_before`, and in the last, `query`, with `query_ci95`, half the width of its 95 %
+        interval over tasks. Entries from `iterations` on are zero.
         """
         if isinstance(self.exploration.environment, AbstractJaxEnvironment):
             return self._run(state, jnp.asarray(iterations), at_most)
@@ -75,9 +75,10 @@ class PolicyTrainer(AbstractTrainer):
         tasks = self.exploration.environment.sample_tasks(task_key, self.tasks_per_step)
         learner = eqx.combine(state.parameters, self.learner)
         lessons, returned = explore(learner, tasks, jr.split(explore_key, self.tasks_per_step))
-        state, loss = self._update(state, lessons)
+        state, progress = self._update(state, lessons)
         spread = 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step)
-        return state, dict(zip(_NUMBERS, (loss, returned[:, 0].mean(), returned[:, -1].mean(), spread), strict=True))
+        numbers = (*progress, returned[:, 0].mean(), returned[:, -1].mean(), spread)
+        return state, dict(zip(_NUMBERS, numbers, strict=True))
 
     def _explore(
         self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]
@@ -86,10 +87,10 @@ class PolicyTrainer(AbstractTrainer):
         return Lesson(phases, tasks.mode), returns(episodes)
 
     @eqx.filter_jit
-    def _update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Float[Array, ""]]:
+    def _update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Progress]:
         review = Review(self.exploration, self.learner, lessons, self.mesh, self.task_microbatch)
-        parameters, optimiser, loss = self.outer.update(state.parameters, state.optimiser, review)
-        return MetaState(parameters, optimiser, state.step + 1), loss
+        parameters, optimiser, progress = self.outer.update(state.parameters, state.optimiser, review)
+        return MetaState(parameters, optimiser, state.step + 1), progress
 
 
-_NUMBERS = ("loss", "query_before", "query", "query_ci95")
+_NUMBERS = (*Progress._fields, "query_before", "query", "query_ci95")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PyTree
 
 from mmaml.nn.policy import Gaussian
 from mmaml.rl.objectives import divergence, likelihood_ratio
-from mmaml.rl.outer import AbstractOuter, Lesson, Review
+from mmaml.rl.outer import AbstractOuter, Lesson, Progress, Review
 
 
 class TRPO(AbstractOuter):
@@ -32,8 +32,8 @@ class TRPO(AbstractOuter):
         del parameters
         return ()
 
-    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Float[Array, ""]]:
-        """New parameters, no state, and the loss before."""
+    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Progress]:
+        """New parameters, no state, and the progress, which is none if no step was found."""
 
         def last(parameters: PyTree, lesson: Lesson) -> Gaussian:
             return review.walk(parameters, lesson)[-1]
@@ -68,22 +68,26 @@ class TRPO(AbstractOuter):
         def attempt(search: _Search) -> _Search:
             step = length * self.shrink**search.tried
             candidate = jax.tree.map(lambda p, d: p - step * d, parameters, direction)
-            after, moved = review.mean(outcome, candidate)
-            return _Search(candidate, (after < before) & (moved <= self.max_kl), search.tried + 1)
+            loss, moved = review.mean(outcome, candidate)
+            return _Search(candidate, (loss < before) & (moved <= self.max_kl), search.tried + 1, loss, moved)
 
         def go_on(search: _Search) -> Array:
             return ~search.found & (search.tried < self.tries)
 
-        search = _Search(parameters, jnp.array(False), jnp.array(0))
+        nothing = jnp.zeros_like(before)
+        search = _Search(parameters, jnp.array(False), jnp.array(0), before, nothing)
         search = jax.lax.while_loop(go_on, attempt, search)
         parameters = jax.tree.map(lambda new, old: jnp.where(search.found, new, old), search.candidate, parameters)
-        return parameters, state, before
+        after = jnp.where(search.found, search.loss, before)
+        return parameters, state, Progress(after, before - after, jnp.where(search.found, search.moved, nothing))
 
 
 class _Search(NamedTuple):
     candidate: PyTree
     found: Array
     tried: Array
+    loss: Array
+    moved: Array
 
 
 def _fisher_times(policy: Gaussian, change: Gaussian) -> Gaussian:
