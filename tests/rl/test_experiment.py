@@ -78,7 +78,7 @@ def test_a_run_leaves_everything_it_promises(run):
     assert [stage["mean"] for stage in result["stages"]] == pytest.approx(values.mean(axis=0).tolist(), rel=1e-4)
     logged = read_metrics(run / "metrics.jsonl")
     assert logged[-1]["step"] == ITERATIONS[run.name]
-    assert {"loss", "query", "query_before", "query_ci95"} <= set(logged[0])
+    assert {"loss", "query", "query_before", "query_ci95", "return_0", "return_1", "return_2"} <= set(logged[0])
     assert (run / "report.html").is_file()
 
 

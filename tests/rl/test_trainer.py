@@ -75,6 +75,8 @@ def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adap
     before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 1))
     assert history["query_before"][0] == pytest.approx(before.mean(), rel=1e-5)
     assert history["query"][0] == pytest.approx(after.mean(), rel=1e-5)
+    np.testing.assert_allclose([history[f"return_{i}"][0] for i in (0, 1)], [before.mean(), after.mean()], rtol=1e-5)
+    assert "return_2" not in history
     assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 5**0.5, rel=1e-4)
 
 

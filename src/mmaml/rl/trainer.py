@@ -42,12 +42,12 @@ class PolicyTrainer(AbstractTrainer):
         """Do `iterations` ≤ `at_most` meta-iterations, in one dispatch if the environment is in JAX.
 
         Returns the new state, and for each iteration the `Progress` of the outer loop, the mean return of the tasks in
-        the first phase, `query_before`, and in the last, `query`, with `query_ci95`, half the width of its 95 %
-        interval over tasks. Entries from `iterations` on are zero.
+        each phase, `return_0`, `return_1`, …, of which the first is also `query_before` and the last `query`, with
+        `query_ci95`, half the width of its 95 % interval over tasks. Entries from `iterations` on are zero.
         """
         if isinstance(self.exploration.environment, AbstractJaxEnvironment):
             return self._run(state, jnp.asarray(iterations), at_most)
-        history = {name: jnp.zeros(at_most) for name in _NUMBERS}
+        history = {name: jnp.zeros(at_most) for name in self._names}
         for i in range(iterations):
             state, numbers = self._step(state, self._explore)
             history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
@@ -64,7 +64,7 @@ class PolicyTrainer(AbstractTrainer):
             parameters = eqx.filter(learner, eqx.is_inexact_array)
             return over_devices(work, parameters, (tasks, keys), self.mesh)
 
-        return repeat(lambda state: self._step(state, explore), state, iterations, at_most, _NUMBERS)
+        return repeat(lambda state: self._step(state, explore), state, iterations, at_most, self._names)
 
     def _step(
         self,
@@ -77,8 +77,13 @@ class PolicyTrainer(AbstractTrainer):
         lessons, returned = explore(learner, tasks, jr.split(explore_key, self.tasks_per_step))
         state, progress = self._update(state, lessons)
         spread = 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step)
-        numbers = (*progress, returned[:, 0].mean(), returned[:, -1].mean(), spread)
-        return state, dict(zip(_NUMBERS, numbers, strict=True))
+        numbers = (*progress, returned[:, 0].mean(), returned[:, -1].mean(), spread, *returned.mean(axis=0))
+        return state, dict(zip(self._names, numbers, strict=True))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        phases = range(self.learner.inner.steps + 1)
+        return *Progress._fields, "query_before", "query", "query_ci95", *(f"return_{phase}" for phase in phases)
 
     def _explore(
         self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]
@@ -91,6 +96,3 @@ class PolicyTrainer(AbstractTrainer):
         review = Review(self.exploration, self.learner, lessons, self.mesh, self.task_microbatch)
         parameters, optimiser, progress = self.outer.update(state.parameters, state.optimiser, review)
         return MetaState(parameters, optimiser, state.step + 1), progress
-
-
-_NUMBERS = (*Progress._fields, "query_before", "query", "query_ci95")
