@@ -18,7 +18,15 @@ from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
 from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
-from mmaml.rl.figures import FIGURE_SEED, compare_trajectories, embed_tasks, frames, trajectories, write_figures
+from mmaml.rl.figures import (
+    FIGURE_SEED,
+    compare_trajectories,
+    embed_tasks,
+    frames,
+    goal_map,
+    trajectories,
+    write_figures,
+)
 from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
@@ -34,6 +42,7 @@ def can_draw() -> bool:
         return False
 
 
+EMBEDDING_FILES = {f"embedding{rest}" for rest in (".svg", "_by_goal.svg", ".json", ".npz")}
 needs_gl = pytest.mark.skipif(not can_draw(), reason="no OpenGL to draw with")
 
 
@@ -138,8 +147,8 @@ def test_bodies_have_trajectories_too(env):
 def test_embeddings_are_of_the_first_episodes():
     model = tiny_model("point-2")
     assert isinstance(model.learner, MMAML)
-    points, modes = embed_tasks(model.learner, model.exploration, 40)
     tasks = model.exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
+    points, modes = embed_tasks(model.learner, model.exploration, tasks)
     np.testing.assert_array_equal(modes, tasks.mode)
     keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)
     lessons, _ = model.exploration.explore(model.learner, tasks, keys, 1)
@@ -154,12 +163,29 @@ def test_write_figures(tmp_path):
         model = tiny_model("point-2", learner=learner)
         write_figures(RunFolder(tmp_path / learner), model.learner, model.exploration, model.config)
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
-    assert files == {f"mmaml/figures/{name}" for name in ("trajectories.svg", "embedding.svg", "embedding.json")} | {
+    assert files == {f"mmaml/figures/{name}" for name in EMBEDDING_FILES | {"trajectories.svg"}} | {
         "maml/figures/trajectories.svg"
     }
     for svg in tmp_path.rglob("*.svg"):
         assert ET.fromstring(svg.read_text()).tag.endswith("svg")
     assert json.loads((tmp_path / "mmaml/figures/embedding.json").read_text())["tasks"] == 40
+    with np.load(tmp_path / "mmaml/figures/embedding.npz", allow_pickle=False) as kept:
+        tasks = tiny_model("point-2").exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
+        np.testing.assert_array_equal(kept["goals"], tasks.goal)
+        np.testing.assert_array_equal(kept["modes"], tasks.mode)
+        assert kept["embeddings"].shape == (40, 8)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_tasks_are_coloured_by_their_goals(size):
+    rng = np.random.default_rng(0)
+    goals = rng.normal(size=(40, size)).astype(np.float32)
+    figure = goal_map(rng.normal(size=(40, 5)).astype(np.float32), goals)
+    panel, bar = figure.axes
+    shown = np.asarray(panel.collections[0].get_array())
+    expected = goals[:, 0] if size == 1 else np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
+    np.testing.assert_allclose(shown, expected, rtol=1e-5)
+    assert bar.get_ylabel() == ("goal" if size == 1 else "direction of the goal (degrees)")
 
 
 @needs_gl

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Samples
@@ -169,10 +170,11 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
 
 
 def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Exploration, config: PolicyConfig) -> None:
-    """Draw a run's `figures/trajectories.svg`, `frames.png` of bodies, and MMAML's map of task embeddings.
+    """Draw a run's `figures/trajectories.svg`, `frames.png` of bodies, and MMAML's maps of task embeddings.
 
-    Without OpenGL to draw with there is a `Note` instead of `frames.png`, and for an environment of the user's own only
-    the map. Raises `UserError` if the disk does not take them.
+    The embeddings themselves, with modes and goals, are in `embedding.npz`. Without OpenGL to draw with there is a
+    `Note` instead of `frames.png`; for an environment of the user's own there is only the map by modes, and no goals.
+    Raises `UserError` if the disk does not take them.
     """
     environment = exploration.environment
     if isinstance(environment, AbstractGoalEnvironment):
@@ -183,12 +185,49 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Expl
             write_atomically(folder.figures_path / "frames.png", png)
     if isinstance(learner, MMAML):
         count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
-        write_embedding(folder, embed_tasks(learner, exploration, count), environment.modes)
+        _write_embeddings(folder, learner, exploration, count)
 
 
-def embed_tasks(learner: MMAML, exploration: Exploration, count: int) -> EmbeddedTasks:
-    """What the modulator makes of `count` fresh tasks from their first, unmodulated episodes."""
-    tasks = exploration.environment.sample_tasks(jr.key(FIGURE_SEED), count)
+def _write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration, count: int) -> None:
+    environment = exploration.environment
+    tasks = environment.sample_tasks(jr.key(FIGURE_SEED), count)
+    embedded = embed_tasks(learner, exploration, tasks)
+    write_embedding(folder, embedded, environment.modes)
+    goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
+    if goals.size:
+        picture = goal_map(embedded.points, goals)
+        write_atomically(folder.figures_path / "embedding_by_goal.svg", to_svg(picture))
+    buffer = io.BytesIO()
+    np.savez(buffer, embeddings=embedded.points, modes=embedded.modes, goals=goals)
+    write_atomically(folder.figures_path / "embedding.npz", buffer.getvalue())
+
+
+@matplotlib.rc_context(STYLE)
+def goal_map(points: Float[np.ndarray, "tasks embedding"], goals: Float[np.ndarray, "tasks size"]) -> Figure:
+    """The same map as `embedding_map`, coloured by the goals: by their value, or their direction from the origin."""
+    from sklearn.manifold import TSNE  # a second to import
+
+    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
+    with threadpool_limits(1):
+        plane = TSNE(init="pca", random_state=0).fit_transform(points)
+    if goals.shape[1] == 1:
+        look, label = {"c": goals[:, 0], "cmap": "viridis"}, "goal"
+    else:
+        angle = np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
+        look, label = {"c": angle, "cmap": "hsv", "vmin": -180, "vmax": 180}, "direction of the goal (degrees)"
+    figure = Figure((6.6, 4.0))
+    panel = figure.add_subplot()
+    dots = panel.scatter(*plane.T, s=12, alpha=0.8, linewidths=0, **look)
+    panel.set(xticks=[], yticks=[])
+    panel.set_aspect("equal", adjustable="datalim")
+    panel.spines[:].set_visible(False)
+    figure.colorbar(dots, label=label)
+    return figure
+
+
+def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
+    """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
+    count = len(tasks.mode)
     keys = exploration_keys(FIGURE_SEED, count)
     found = []
     for first in range(0, count, TASKS_AT_ONCE):
