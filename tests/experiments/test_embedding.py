@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from mmaml.experiments.embedding import embedding_map, neighbour_accuracy, write_embedding
+from mmaml.experiments.embedding import embedding_map, layout, neighbour_accuracy, write_embedding
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
 from mmaml.report.drawing import to_svg
 from mmaml.runs.errors import Note
@@ -59,8 +59,9 @@ def test_the_modes_near_an_embedding_stand_in_the_order_of_their_shares():
 def test_the_map_names_modes_and_says_the_accuracy():
     points = np.random.default_rng(0).normal(size=(60, 6))
     tasks = EmbeddedTasks(points, np.arange(60) % 3)
-    picture = embedding_map(tasks, ["_a$x$", "b<c", "d"])
-    assert to_svg(picture) == to_svg(embedding_map(tasks, ["_a$x$", "b<c", "d"]))
+    (plane, again), names = (layout(points) for _ in range(2)), ["_a$x$", "b<c", "d"]
+    picture = embedding_map(plane, tasks, names)
+    assert to_svg(picture) == to_svg(embedding_map(again, tasks, names))
     shown = "".join(text.get_text() for text in picture.findobj(Text)).replace("\\", "")
     for text in ("_a$x$", "b<c", f"{neighbour_accuracy(tasks):.1%} right", "chance: 33%"):
         assert text in shown

@@ -131,9 +131,7 @@ def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, c
     for tasks in (100, 2000):
         code, out, _ = mmaml_command(capsys, f"evaluate {{}} --tasks {tasks} --json", run)
         result = json.loads(out)
-        values = np.load(run / "evaluation.npy")[:, -1].astype(float)
         assert code == 0 and result["held_out_files"] == 4 and list(result["stages"][-1]["per_mode"]) == MODES
-        assert result["stages"][-1]["mean"] == pytest.approx(values.mean(), rel=1e-4)
         widths.append(result["stages"][-1]["ci95"])
     assert widths[1] > 0.5 * widths[0]
 

@@ -13,6 +13,7 @@ import pytest
 from mmaml.core.learners import MMAML
 from mmaml.nn.policy import Gaussian
 from mmaml.rl.camera import Camera
+from mmaml.rl.embed import embed_tasks, goal_map
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
@@ -21,9 +22,7 @@ from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import (
     FIGURE_SEED,
     compare_trajectories,
-    embed_tasks,
     frames,
-    goal_map,
     trajectories,
     write_figures,
 )
@@ -180,7 +179,7 @@ def test_write_figures(tmp_path):
 def test_tasks_are_coloured_by_their_goals(size):
     rng = np.random.default_rng(0)
     goals = rng.normal(size=(40, size)).astype(np.float32)
-    figure = goal_map(rng.normal(size=(40, 5)).astype(np.float32), goals)
+    figure = goal_map(rng.normal(size=(40, 2)).astype(np.float32), goals)
     panel, bar = figure.axes
     shown = np.asarray(panel.collections[0].get_array())
     expected = goals[:, 0] if size == 1 else np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))

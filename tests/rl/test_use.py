@@ -117,7 +117,7 @@ def test_an_environment_of_one_s_own():
         assert Tank.action_space.contains(action), action
     with pytest.raises(ValueError, match="the task 1 does not fit"):
         model.adapt(1)
-    with pytest.raises(ValueError, match="none of 60 tasks drawn with the seed 0 is of the mode 'never'"):
+    with pytest.raises(ValueError, match="none of 600 tasks drawn with the seed 0 is of the mode 'never'"):
         model.adapt(mode="never")
 
 

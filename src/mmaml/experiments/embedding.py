@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
@@ -31,26 +33,38 @@ def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
     return float(np.mean(votes.argmax(0) == modes))
 
 
+def layout(points: Float[np.ndarray, "tasks embedding"]) -> Float[np.ndarray, "tasks 2"] | None:
+    """Places in the plane by t-SNE; `None` if all embeddings are the same, on which it would crash."""
+    from sklearn.manifold import TSNE
+
+    if not np.ptp(points, axis=0).max() > 1e-6 * np.abs(points).max():
+        return None
+    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
+    with threadpool_limits(1):
+        return TSNE(init="pca", random_state=0).fit_transform(points)
+
+
+def blank_map() -> tuple[Figure, Axes]:
+    """Where tasks are laid out: no scales, as distances on the map mean little."""
+    figure = Figure((6.6, 4.0))
+    axes = figure.add_subplot()
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[:].set_visible(False)
+    return figure, axes
+
+
 @matplotlib.rc_context(STYLE)
-def embedding_map(tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
-    """Tasks laid out in the plane by t-SNE, coloured by mode; `names[i]` is the name of mode `i`.
+def embedding_map(plane: Float[np.ndarray, "tasks 2"], tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
+    """Tasks at their places in the plane, coloured by mode; `names[i]` is the name of mode `i`.
 
     Beside it stands the neighbour accuracy, which unlike the picture looks at all of the embedding.
     """
-    from sklearn.manifold import TSNE
-
-    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
-    with threadpool_limits(1):
-        plane = TSNE(init="pca", random_state=0).fit_transform(tasks.points)
-    figure = Figure((6.6, 4.0))
-    axes = figure.add_subplot()
+    figure, axes = blank_map()
     for i in range(len(names)):
         x, y = plane[tasks.modes == i].T
         # The markers differ too, for readers and printers who cannot tell the colours.
         axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.8, markeredgewidth=0)
-    axes.set(xticks=[], yticks=[])
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.spines[:].set_visible(False)
     axes.legend(axes.lines, names, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
     accuracy = neighbour_accuracy(tasks)
     note = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right\n(chance: {1 / len(names):.0%})"
@@ -58,17 +72,20 @@ def embedding_map(tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
     return figure
 
 
-def write_embedding(folder: RunFolder, tasks: EmbeddedTasks, names: Sequence[str]) -> None:
+def write_embedding(
+    folder: RunFolder, tasks: EmbeddedTasks, names: Sequence[str]
+) -> Float[np.ndarray, "tasks 2"] | None:
     """Write the map to a run's `figures/embedding.svg`, and the neighbour accuracy to `embedding.json` beside it.
 
-    There is none, and a `Note` says so, if all embeddings are the same: t-SNE would crash on them.
+    Returns the places on the map; there is none, and a `Note` says so, if all embeddings are the same.
     """
-    spread = np.ptp(tasks.points, axis=0).max()
-    if not spread > 1e-6 * np.abs(tasks.points).max():
+    plane = layout(tasks.points)
+    if plane is None:
         message = "the modulator gives all tasks the same embedding, so there is no map of them"
         warnings.warn(f"{folder.path}: {message}.", Note, stacklevel=2)
-        return
-    picture = embedding_map(tasks, names)
+        return None
+    picture = embedding_map(plane, tasks, names)
     write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
     numbers = {"neighbour_accuracy": neighbour_accuracy(tasks), "k": NEIGHBOURS, "tasks": len(tasks.modes)}
     write_json(folder.figures_path / "embedding.json", numbers)
+    return plane

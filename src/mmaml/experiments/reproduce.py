@@ -74,8 +74,9 @@ def reproduce_table(
         try:
             for method in methods or spec.methods:
                 for seed in seeds:
-                    path = _run_path(spec, out, setting, method, budget, seed)
-                    _finish(spec, path, spec.config(setting, method, budget, seed), console)
+                    config = spec.config(setting, method, budget, seed)
+                    config.check()
+                    _finish(spec, _run_path(spec, out, setting, method, budget, seed), config, console)
                     write_table(spec, out, budget)
         except DataError as error:
             console.print(f"{setting} is left out: {escape(str(error))}", soft_wrap=True, highlight=False)

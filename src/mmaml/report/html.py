@@ -30,6 +30,7 @@ CAPTIONS = {
     "last; the ball is the goal, and the line shows where the body has been.",
     "embedding": "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a "
     "task, and tasks that look alike to the learner lie close together.",
+    "embedding_by_goal": "The same tasks on the same map, coloured by their goals.",
 }
 """What the pictures in a run's `figures/` show, by file name; others are captioned with their name."""
 

@@ -4,27 +4,22 @@ import io
 import warnings
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Samples
-from mmaml.experiments.embedding import write_embedding
-from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
+from mmaml.rl.embed import write_embeddings
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.examples import Examples, examples_of, exploration_keys, task_of_each_mode
+from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
@@ -38,9 +33,6 @@ from mmaml.runs.folder import RunFolder
 FIGURE_SEED = 4
 """Figures show the same tasks, whatever learner they are about; with this one none is far off its mode's centre."""
 
-EMBEDDED_TASKS = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
-"""Tasks on the map of embeddings; `smoke` takes 40."""
-TASKS_AT_ONCE = 40
 SHOWN = 5
 """Rollouts of a task that are drawn, at most."""
 
@@ -184,63 +176,7 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, exploration: Expl
         if isinstance(environment, AbstractMujocoEnvironment) and (png := _frames_if_possible(environment, examples)):
             write_atomically(folder.figures_path / "frames.png", png)
     if isinstance(learner, MMAML):
-        count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
-        _write_embeddings(folder, learner, exploration, count)
-
-
-def _write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration, count: int) -> None:
-    environment = exploration.environment
-    tasks = environment.sample_tasks(jr.key(FIGURE_SEED), count)
-    embedded = embed_tasks(learner, exploration, tasks)
-    write_embedding(folder, embedded, environment.modes)
-    goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
-    if goals.size:
-        picture = goal_map(embedded.points, goals)
-        write_atomically(folder.figures_path / "embedding_by_goal.svg", to_svg(picture))
-    buffer = io.BytesIO()
-    np.savez(buffer, embeddings=embedded.points, modes=embedded.modes, goals=goals)
-    write_atomically(folder.figures_path / "embedding.npz", buffer.getvalue())
-
-
-@matplotlib.rc_context(STYLE)
-def goal_map(points: Float[np.ndarray, "tasks embedding"], goals: Float[np.ndarray, "tasks size"]) -> Figure:
-    """The same map as `embedding_map`, coloured by the goals: by their value, or their direction from the origin."""
-    from sklearn.manifold import TSNE  # a second to import
-
-    # Threads that wait for one another are many times slower than one thread on a machine that is busy.
-    with threadpool_limits(1):
-        plane = TSNE(init="pca", random_state=0).fit_transform(points)
-    if goals.shape[1] == 1:
-        look, label = {"c": goals[:, 0], "cmap": "viridis"}, "goal"
-    else:
-        angle = np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
-        look, label = {"c": angle, "cmap": "hsv", "vmin": -180, "vmax": 180}, "direction of the goal (degrees)"
-    figure = Figure((6.6, 4.0))
-    panel = figure.add_subplot()
-    dots = panel.scatter(*plane.T, s=12, alpha=0.8, linewidths=0, **look)
-    panel.set(xticks=[], yticks=[])
-    panel.set_aspect("equal", adjustable="datalim")
-    panel.spines[:].set_visible(False)
-    figure.colorbar(dots, label=label)
-    return figure
-
-
-def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
-    """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
-    count = len(tasks.mode)
-    keys = exploration_keys(FIGURE_SEED, count)
-    found = []
-    for first in range(0, count, TASKS_AT_ONCE):
-        some = slice(first, first + TASKS_AT_ONCE)
-        chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
-        (seen,), _ = exploration.explore(learner, chunk, keys[some], 0)
-        found.append(np.asarray(_embed(learner, seen, chunk.mode)))
-    return EmbeddedTasks(np.concatenate(found), np.asarray(tasks.mode))
-
-
-@eqx.filter_jit
-def _embed(learner: MMAML, seen: Samples, modes: Int[Array, " tasks"]) -> Float[Array, "tasks embedding"] | None:
-    return jax.vmap(learner.condition)(seen, modes).embedding
+        write_embeddings(folder, learner, exploration, config)
 
 
 def _frames_if_possible(environment: AbstractMujocoEnvironment, examples: Examples) -> bytes | None:

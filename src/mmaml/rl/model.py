@@ -63,7 +63,7 @@ class PolicyModel:
         policy, alone = jax.tree.map(lambda leaf: leaf[0], (models, alone))
         return AdaptedPolicy(environment, policy, alone, np.asarray(returns(episodes)[0]))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
         write_model(path, DOMAIN, self.learner, {"config": to_dict(self.config)}, {})
 

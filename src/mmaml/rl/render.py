@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.random as jr
 import matplotlib
 import numpy as np
 from jaxtyping import UInt8
@@ -28,6 +27,7 @@ from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import draw_goals, mark_goal, task_name
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.paths import paths
+from mmaml.rl.use import drawn_task
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
 
@@ -35,8 +35,6 @@ from mmaml.runs.files import write_atomically
 FRAMES_PER_SECOND = 20
 FRAMES = 100
 """Pictures of an episode, at most: of a longer one some steps are left out."""
-DRAWS = 10
-"""How often tasks are drawn until one is of the mode asked for."""
 PAUSE = 15
 """How many frames the end of an episode stays."""
 DPI = 100
@@ -66,18 +64,10 @@ def pick_task(model: PolicyModel, mode: str | None, seed: int) -> Any:
     """
     if mode is not None and mode not in model.modes:
         raise UserError(f"{model.config.environment} has no mode {mode!r}; there are: {'; '.join(model.modes)}.")
-    count = 20 * len(model.modes)
-    key = jr.key(seed)
-    for _ in range(DRAWS):
-        tasks = model.exploration.environment.sample_tasks(key, count)
-        found = [i for i, number in enumerate(np.asarray(tasks.mode)) if mode in (None, model.modes[number])]
-        if found:
-            return jax.tree.map(lambda leaf, first=found[0]: leaf[first : first + 1], tasks)
-        key = jr.fold_in(key, 1)
-    raise UserError(
-        f"none of {DRAWS * count} tasks drawn from {model.config.environment} is of the mode {mode!r}. Name another "
-        "mode, or try another --seed."
-    )
+    try:
+        return drawn_task(model.exploration.environment, model.modes.index(mode) if mode else None, seed)
+    except ValueError as error:
+        raise UserError(f"{model.config.environment}: {error}") from error
 
 
 def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:

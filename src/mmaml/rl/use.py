@@ -17,6 +17,9 @@ from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractGoalEnvi
 from mmaml.rl.envs.goals import GoalTask
 
 
+DRAWS = 10
+"""How often tasks are drawn until one is of the mode asked for."""
+
 Environment = AbstractJaxEnvironment | AbstractBatchEnvironment
 
 
@@ -55,16 +58,19 @@ class AdaptedPolicy:
 def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:
     """A batch of one task: the first of `mode`, or of all, among those drawn with `seed`.
 
-    Raises `ValueError` if there is none of the mode.
+    Raises `ValueError` if none of many is of the mode.
     """
-    tasks = environment.sample_tasks(jr.key(seed), 20 * len(environment.modes))
-    found = np.flatnonzero(np.asarray(tasks.mode) == mode) if mode is not None else np.zeros(1, int)
-    if not len(found):
-        raise ValueError(
-            f"none of {len(tasks.mode)} tasks drawn with the seed {seed} is of the mode "
-            f"{environment.modes[mode or 0]!r}; take another seed, or give the task itself."
-        )
-    return jax.tree.map(lambda leaf: leaf[found[:1]], tasks)
+    count, key = 20 * len(environment.modes), jr.key(seed)
+    for _ in range(DRAWS):
+        tasks = environment.sample_tasks(key, count)
+        found = [i for i, number in enumerate(np.asarray(tasks.mode).tolist()) if mode in (None, number)]
+        if found:
+            return jax.tree.map(lambda leaf, first=found[0]: leaf[first : first + 1], tasks)
+        key = jr.fold_in(key, 1)
+    raise ValueError(
+        f"none of {DRAWS * count} tasks drawn with the seed {seed} is of the mode {environment.modes[mode or 0]!r}; "
+        "take another mode or seed."
+    )
 
 
 def given_task(environment: Environment, task: Any, mode: int) -> Any:

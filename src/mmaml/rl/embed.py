@@ -1,0 +1,81 @@
+"""What the modulator makes of tasks from their first episodes, on maps by mode and by goal (Figure 3c, d)."""
+
+import io
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import matplotlib
+import numpy as np
+from jaxtyping import Array, Float, Int
+from matplotlib.figure import Figure
+
+from mmaml.core.learners import MMAML
+from mmaml.core.task import Samples
+from mmaml.experiments.embedding import blank_map, write_embedding
+from mmaml.experiments.neighbours import EmbeddedTasks
+from mmaml.report.drawing import STYLE, to_svg
+from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.examples import exploration_keys
+from mmaml.rl.explore import Exploration
+from mmaml.rl.presets import PolicyConfig
+from mmaml.runs.files import write_atomically
+from mmaml.runs.folder import RunFolder
+
+
+EMBEDDED_TASKS = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
+"""Tasks on the maps; `smoke` takes 40."""
+TASKS_AT_ONCE = 40
+SEED = 4
+"""The same tasks, whatever learner the map is of."""
+
+
+def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration, config: PolicyConfig) -> None:
+    """Write a run's `figures/embedding.svg` and `embedding_by_goal.svg`, and the numbers behind them, `embedding.npz`.
+
+    An environment of the user's own has no goals. Raises `UserError` if the disk does not take them.
+    """
+    environment = exploration.environment
+    count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
+    tasks = environment.sample_tasks(jr.key(SEED), count)
+    embedded = embed_tasks(learner, exploration, tasks)
+    goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
+    plane = write_embedding(folder, embedded, environment.modes)
+    if plane is not None and goals.size:
+        write_atomically(folder.figures_path / "embedding_by_goal.svg", to_svg(goal_map(plane, goals)))
+    buffer = io.BytesIO()
+    np.savez(buffer, embeddings=embedded.points, modes=embedded.modes, goals=goals)
+    write_atomically(folder.figures_path / "embedding.npz", buffer.getvalue())
+
+
+def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
+    """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
+    count = len(tasks.mode)
+    keys = exploration_keys(SEED, count)
+    found = []
+    for first in range(0, count, TASKS_AT_ONCE):
+        some = slice(first, first + TASKS_AT_ONCE)
+        chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
+        (seen,), _ = exploration.explore(learner, chunk, keys[some], 0)
+        found.append(np.asarray(_embed(learner, seen, chunk.mode)))
+    return EmbeddedTasks(np.concatenate(found), np.asarray(tasks.mode))
+
+
+@eqx.filter_jit
+def _embed(learner: MMAML, seen: Samples, modes: Int[Array, " tasks"]) -> Float[Array, "tasks embedding"] | None:
+    return jax.vmap(learner.condition)(seen, modes).embedding
+
+
+@matplotlib.rc_context(STYLE)
+def goal_map(plane: Float[np.ndarray, "tasks 2"], goals: Float[np.ndarray, "tasks size"]) -> Figure:
+    """Tasks at their places in the plane, coloured by their goals: the value, or the direction from the origin."""
+    if goals.shape[1] == 1:
+        look, label = {"c": goals[:, 0], "cmap": "viridis"}, "goal"
+    else:
+        angle = np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
+        look, label = {"c": angle, "cmap": "hsv", "vmin": -180, "vmax": 180}, "direction of the goal (degrees)"
+    figure, axes = blank_map()
+    dots = axes.scatter(*plane.T, s=12, alpha=0.8, linewidths=0, **look)
+    figure.colorbar(dots, label=label)
+    return figure
