@@ -101,7 +101,7 @@ def test_a_run_does_not_go_on_with_other_data(run, capsys, command):
         extra.unlink()
         for path, text in texts.items():
             path.write_text(text)
-    seen = "1 added (rising/4.csv …); 1 removed (rising/0.csv …); 1 edited (falling/1.csv …)"
+    seen = "1 added (rising/4.csv); 1 removed (rising/0.csv); 1 edited (falling/1.csv)"
     assert code == 2 and f"no longer holds what this run was begun with: {seen}" in err and "start a new run" in err
     assert (run / "result.json").read_bytes() == before
     assert mmaml_command(capsys, "evaluate {} --tasks 10", run).code == 0

@@ -183,9 +183,8 @@ def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()
         parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
         return Mixture(parts, tuple(by_mode))
 
-    return OwnTasks(
-        source(train), source(held_out), scaler, tuple(f"{name} {digest}" for name, digest in files.items())
-    )
+    listing = tuple(f"{name} {digest}" for name, digest in files.items())
+    return OwnTasks(source(train), source(held_out), scaler, listing)
 
 
 def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -> None:
@@ -195,7 +194,11 @@ def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -
         "edited": {name for name in now.keys() & before.keys() if now[name] != before[name]},
     }
     if any(changes.values()):
-        seen = "; ".join(f"{len(names)} {what} ({min(names)} …)" for what, names in changes.items() if names)
+        seen = "; ".join(
+            f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', …' * (len(names) > 3)})"
+            for what, names in changes.items()
+            if names
+        )
         raise UserError(
             f"{folder} no longer holds what this run was begun with: {seen}. A run must keep to its files, or it would "
             "be judged on some that it has learnt from. Put them back, or start a new run with --out or --overwrite."
