@@ -293,7 +293,7 @@ def test_it_learns_without_compiling_anew():
         state, history = trainer.run(state, 20, 20)
     assert len(compiled) == seen
     assert np.mean(history["loss"]) < 0.5  # from log 3 = 1.1
-    values, _, _ = experiment.evaluate(trainer.learner_at(state), 60, None)
+    values = experiment.evaluate(trainer.learner_at(state), 60, None).values
     assert values[:, -1].mean() > 0.6  # on digits it has not seen; chance is 1/3
 
 
