@@ -101,7 +101,7 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
         result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
     if tasks is None and steps is None:
         write_report([folder], folder.report_path)
-    _show_results([replace(run, result=result) for run in read_runs([folder])], result if json else None)
+    _show_results([replace(evaluated, result=result) for evaluated in read_runs([folder])], result if json else None)
 
 
 @app.command

@@ -17,8 +17,10 @@ from mmaml.core.task import Mixture, Task
 from mmaml.regression import figures
 from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import Examples, examples_of, function_fits
+from mmaml.regression.own import TableTasks
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.tables import Scaler, Table, TableTasks
+from mmaml.regression.scaler import Scaler
+from mmaml.regression.tables import Table
 from mmaml.runs.folder import RunFolder
 
 

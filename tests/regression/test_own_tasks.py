@@ -13,8 +13,10 @@ from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
 from mmaml.regression.model import RegressionModel
+from mmaml.regression.own import TableTask, load_tasks
 from mmaml.regression.presets import PRESETS
-from mmaml.regression.tables import Scaler, Table, TableTask, load_tasks, read_table
+from mmaml.regression.scaler import Scaler
+from mmaml.regression.tables import Table, read_table
 from mmaml.runs.errors import UserError
 from tests.commands import mmaml_command
 

@@ -15,8 +15,9 @@ from mmaml.core.network import MetaOnly
 from mmaml.core.task import AbstractTaskSource
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
+from mmaml.regression.own import load_tasks
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.tables import Scaler, load_tasks
+from mmaml.regression.scaler import Scaler
 from mmaml.regression.tasks import mixture
 from mmaml.supervised.build import make_inner
 

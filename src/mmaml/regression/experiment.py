@@ -18,8 +18,8 @@ from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
+from mmaml.regression.own import TableTask
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.tables import TableTask
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_optimiser

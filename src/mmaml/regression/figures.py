@@ -18,7 +18,7 @@ from mmaml.core.task import Mixture, Samples, Task
 from mmaml.experiments.embedding import write_embedding
 from mmaml.regression.build import Sources, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.tables import Scaler
+from mmaml.regression.scaler import Scaler
 from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
 from mmaml.runs.files import write_atomically

@@ -17,7 +17,7 @@ from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.tables import Scaler
+from mmaml.regression.scaler import Scaler
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 

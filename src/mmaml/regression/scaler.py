@@ -1,0 +1,53 @@
+"""From a person's units to numbers that learn well, and back."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float
+
+from mmaml.regression.tables import Table
+
+
+class Scaler(eqx.Module):
+    """Brings inputs and targets to zero mean and unit deviation over the training tasks' points.
+
+    It reckons in double precision: a mean rounded to single may be far off in units of a small deviation.
+    """
+
+    x_mean: Float[np.ndarray, " in"]
+    x_std: Float[np.ndarray, " in"]
+    y_mean: float
+    y_std: float
+
+    @classmethod
+    def identity(cls, in_size: int) -> "Scaler":
+        """Leaves everything as it is."""
+        return cls(np.zeros(in_size), np.ones(in_size), 0.0, 1.0)
+
+    @classmethod
+    def fit(cls, tables: Sequence[Table]) -> "Scaler":
+        """Mean and deviation of all points; a constant column keeps its scale."""
+        x_mean, x_std = _mean_and_std(np.concatenate([table.x for table in tables]))
+        (y_mean,), (y_std,) = _mean_and_std(np.concatenate([table.y for table in tables])[:, None])
+        return cls(x_mean, x_std, float(y_mean), float(y_std))
+
+    def scale_x(self, x: Float[np.ndarray, "points in"]) -> Float[np.ndarray, "points in"]:
+        """Inputs as the learner sees them."""
+        return ((x - self.x_mean) / self.x_std).astype(np.float32)
+
+    def scale_y(self, y: Float[np.ndarray, " points"]) -> Float[np.ndarray, "points 1"]:
+        """Targets as the learner sees them."""
+        return ((y - self.y_mean) / self.y_std).astype(np.float32)[:, None]
+
+    def unscale_y(self, y: Float[np.ndarray, "points 1"]) -> Float[np.ndarray, " points"]:
+        """Predictions in the user's units."""
+        return y[:, 0].astype(np.float64) * self.y_std + self.y_mean
+
+
+def _mean_and_std(
+    values: Float[np.ndarray, "points columns"],
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    mean, std = values.mean(0), values.std(0)
+    # The deviation of a constant column is not 0 but the rounding error of its mean.
+    return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)
