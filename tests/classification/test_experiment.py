@@ -1,6 +1,7 @@
 """Classification from the command line and from Python, on the digits that need no files and on pictures."""
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
 from mmaml.core.meta import MetaTrainer
-from mmaml.runs.errors import Note
+from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 from tests.compilation import compilations
 
@@ -157,6 +158,16 @@ def test_a_run_on_one_s_own_pictures_can_be_judged_from_anywhere(capsys, own, tm
     monkeypatch.chdir(tmp_path)
     code, out, _ = mmaml_command(capsys, "evaluate {} --json", own)
     assert code == 0 and json.loads(out)["stages"] == before
+
+
+def test_a_run_refuses_other_pictures_than_it_began_with(capsys, own, tmp_path):
+    moved = tmp_path / "digits"
+    shutil.copytree(own.parent / "digits", moved)
+    config = replace(mmaml.load(own).config, data=(str(moved),))
+    ClassificationExperiment(config)
+    (moved / "class0").rename(moved / "another")
+    with pytest.raises(UserError, match="digits no longer holds what this run was begun with"):
+        ClassificationExperiment(config)
 
 
 def test_only_a_model_of_one_s_own_pictures_looks_at_each_alone(own, run):

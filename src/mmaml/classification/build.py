@@ -35,12 +35,16 @@ def accuracy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) 
 
 @dataclass(frozen=True)
 class Sources:
-    """Episodes of training, validation and test classes, of images with `channels` channels."""
+    """Episodes of training, validation and test classes, of images with `channels` channels.
+
+    `digests` stand for all that a person's own sets hold.
+    """
 
     train: Mixture
     validation: Mixture
     test: Mixture
     channels: int
+    digests: tuple[str, ...] = ()
 
 
 def make_sources(config: ClassificationConfig) -> Sources:
@@ -49,15 +53,24 @@ def make_sources(config: ClassificationConfig) -> Sources:
     Images are gray only if those of all data sets are. A set with fewer validation classes than an episode takes
     is validated on its training classes.
 
-    Raises `UserError` if a data set is not here or too small for the episodes asked for.
+    Raises `UserError` if a data set is not here or too small for the episodes asked for, or a person's own is not
+    what the configuration says it was.
     """
     sets = [find(Path(name) if config.data else name, side=config.side) for name in data_names(config)]
     names = [images.name for images in sets]
     if len(set(names)) < len(names):
         raise UserError(f"the data sets are named {', '.join(names)}; give each a name of its own to tell them apart.")
+    digests = tuple(images.digest for images in sets) if config.data else ()
+    for images, began, now in zip(sets, config.data_digests or digests, digests, strict=False):
+        if began != now:
+            raise UserError(
+                f"{images.name} no longer holds what this run was begun with. A run must keep to its images, or it "
+                "could be judged on classes that it has learnt from. Put them back as they were, or start a new run "
+                "with --out or --overwrite."
+            )
     channels = max(images.images.shape[3] for images in sets)
     mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
-    return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels)
+    return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, digests)
 
 
 def data_names(config: ClassificationConfig) -> tuple[str, ...]:

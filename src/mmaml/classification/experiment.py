@@ -41,8 +41,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         # A run goes on wherever it is resumed from, and with the data it began with.
         own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
         config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
-        self.config = config
         self.sources = make_sources(config)
+        self.config = replace(config, data_digests=self.sources.digests)
         modes = self.sources.train.modes
         learner = make_learner(config, channels=self.sources.channels, modes=modes, key=learner_key)
         trainer = MetaTrainer(

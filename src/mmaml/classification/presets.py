@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import tyro
+
 from mmaml.experiments.config import Budget
 from mmaml.runs.config import require
 from mmaml.supervised.config import SupervisedConfig
@@ -26,6 +28,8 @@ class ClassificationConfig(SupervisedConfig):
     """Data sets, each a mode; `mmaml data list` names them. The `smoke` budget takes scikit-learn's digits instead."""
     data: tuple[str, ...] = ()
     """Your own images instead: folders of class folders, each a mode."""
+    data_digests: tyro.conf.Suppress[tuple[str, ...]] = ()
+    """Digest of what each of them held when the run began, which must stay as it is."""
     way: int = 5
     """Classes of a task."""
     shot: int = 1

@@ -1,5 +1,6 @@
 """A data set in one file: all images, their classes, and the split of the classes."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -168,6 +169,14 @@ class ImageSet:
             counts.astype(np.int32),
             tuple(self.class_names[i] for i in classes),
         )
+
+    @property
+    def digest(self) -> str:
+        """Short for all its images, classes and splits."""
+        content = hashlib.sha256(json.dumps(self.class_names).encode())
+        for array in (self.class_split, self.labels, self.images):
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()[:16]
 
     @property
     def classes_per_split(self) -> tuple[int, int, int]:
