@@ -116,11 +116,9 @@ def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
     write_report(folders, page, hub.compare)
-    if json:
-        print(json_format.dumps({"report": str(page)}))
-        return
-    _show_results(read_runs(folders), None)
-    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+    if not json:
+        _show_results(read_runs(folders), None)
+    _show_made("report", page, json)
 
 
 @app.command
@@ -215,10 +213,7 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
     video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
     with _console(json).status("filming"):
         write_video(model, video, mode, seed)
-    if json:
-        print(json_format.dumps({"video": str(video)}))
-        return
-    Console().print(f"Video: {video}", soft_wrap=True, highlight=False)
+    _show_made("video", video, json)
 
 
 @app.command
@@ -231,10 +226,7 @@ def export(run: Run, file: tyro.conf.Positional[Path], json: bool = False) -> No
         json: Print the file's path as JSON.
     """
     hub.load(run).save(file)
-    if json:
-        print(json_format.dumps({"model": str(file)}))
-        return
-    Console().print(f"Model: {file}", soft_wrap=True, highlight=False)
+    _show_made("model", file, json)
 
 
 @app.command
@@ -312,6 +304,13 @@ def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bo
     write_report([folder], folder.report_path)
     _show_results(read_runs([folder]), result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
+
+
+def _show_made(what: str, path: Path, json: bool) -> None:
+    if json:
+        print(json_format.dumps({what: str(path)}))
+    else:
+        Console().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False)
 
 
 def _show_results(runs: list[RunRead], result: dict[str, Any] | None) -> None:

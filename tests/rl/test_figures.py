@@ -17,10 +17,9 @@ from mmaml.rl.embed import embed_tasks, goal_map
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.reacher import Reacher, fingertip
-from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
+from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import (
-    FIGURE_SEED,
     compare_trajectories,
     frames,
     trajectories,

@@ -17,7 +17,7 @@ from mmaml.experiments.embedding import blank_map, write_embedding
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import STYLE, to_svg
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.examples import exploration_keys
+from mmaml.rl.examples import FIGURE_SEED, exploration_keys
 from mmaml.rl.explore import Exploration
 from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.files import write_atomically
@@ -27,8 +27,6 @@ from mmaml.runs.folder import RunFolder
 EMBEDDED_TASKS = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
 """Tasks on the maps; `smoke` takes 40."""
 TASKS_AT_ONCE = 40
-SEED = 4
-"""The same tasks, whatever learner the map is of."""
 
 
 def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration, config: PolicyConfig) -> None:
@@ -38,7 +36,7 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     """
     environment = exploration.environment
     count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
-    tasks = environment.sample_tasks(jr.key(SEED), count)
+    tasks = environment.sample_tasks(jr.key(FIGURE_SEED), count)
     embedded = embed_tasks(learner, exploration, tasks)
     goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
     plane = write_embedding(folder, embedded, environment.modes)
@@ -52,7 +50,7 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
 def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
     """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
     count = len(tasks.mode)
-    keys = exploration_keys(SEED, count)
+    keys = exploration_keys(FIGURE_SEED, count)
     found = []
     for first in range(0, count, TASKS_AT_ONCE):
         some = slice(first, first + TASKS_AT_ONCE)

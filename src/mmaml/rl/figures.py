@@ -19,7 +19,7 @@ from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.examples import Examples, examples_of, task_of_each_mode
+from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
@@ -29,9 +29,6 @@ from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
-
-FIGURE_SEED = 4
-"""Figures show the same tasks, whatever learner they are about; with this one none is far off its mode's centre."""
 
 SHOWN = 5
 """Rollouts of a task that are drawn, at most."""

@@ -51,9 +51,10 @@ def train(
     once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
     trained run are missing.
     """
-    for path in (folder.checkpoints_path, folder.best_path) if better else (folder.checkpoints_path,):
-        if _was_trained(folder) and Checkpoints(path, read_only=True).latest() is None:
-            raise _lost(folder, path)
+    if _was_trained(folder):
+        for path in (folder.checkpoints_path, folder.best_path) if better else (folder.checkpoints_path,):
+            if Checkpoints(path, read_only=True).latest() is None:
+                raise _lost(folder, path)
     checkpoints = Checkpoints(folder.checkpoints_path)
     best = Checkpoints(folder.best_path, keep=1) if better else None
     state = trainer.initial_state()

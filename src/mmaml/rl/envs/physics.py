@@ -1,6 +1,5 @@
 """The MuJoCo engine, stepping a batch of states of one model on several threads."""
 
-import os
 from importlib import resources
 from typing import Any
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 
 from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.rl.opengl import REMEDY, opengl_setting
+from mmaml.runs.environment import processors
 from mmaml.runs.errors import RunFailed, UserError
 
 
@@ -27,7 +27,7 @@ class Physics:
         """
         mujoco, rollout = _engine()
         self._made_of = name, substeps, threads
-        threads = _processors() if threads is None else threads
+        threads = processors() if threads is None else threads
         if threads < 1:
             raise ValueError(f"physics got {threads} threads; at least 1 is needed")
         model = resources.files("mmaml.rl.envs").joinpath("models", f"{name}.xml").read_text()
@@ -80,10 +80,6 @@ class Physics:
                 f"{states[lost][0, 0]:.3g} s."
             )
         return after
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _engine() -> tuple[Any, Any]:
