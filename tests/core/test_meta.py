@@ -52,13 +52,26 @@ def test_a_batch_that_does_not_divide_among_devices_weighs_every_task_the_same()
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
-def test_reported_loss_is_the_mean_query_loss_after_adaptation():
-    t = trainer()
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_reported_loss_is_the_mean_query_loss_after_adaptation_and_a_share_of_that_before(share):
+    t = trainer(post_modulation_share=share)
     _, history = run(t, 1)
     tasks = t.source.sample(jr.fold_in(t.key, 0), 6)
 
-    def query_loss(task):
-        *_, model = t.learner.adapt(task.support, task.mode, mse)
-        return mse(model(task.query.inputs), task.query.targets)
+    def query_losses(task):
+        before, after = t.learner.adapt(task.support, task.mode, mse)
+        return [mse(model(task.query.inputs), task.query.targets) for model in (before, after)]
 
-    np.testing.assert_allclose(history["loss"][0], jnp.mean(jax.vmap(query_loss)(tasks)), rtol=1e-5)
+    before, after = map(jnp.mean, jax.vmap(query_losses)(tasks))
+    np.testing.assert_allclose(history["loss"][0], share * before + (1 - share) * after, rtol=1e-5)
+
+
+def test_judged_before_the_gradient_steps_too_a_learner_starts_better():
+    def prior_loss(share):
+        t = trainer(tasks=16, post_modulation_share=share)
+        learner = t.learner_at(run(t, *[8] * 20)[0])
+        tasks = t.source.sample(jr.key(0), 200)
+        models = jax.vmap(learner.condition)(tasks.support, tasks.mode)
+        return jax.vmap(lambda model, query: mse(model(query.inputs), query.targets))(models, tasks.query).mean()
+
+    assert prior_loss(0.5) < 0.8 * prior_loss(0.0)

@@ -52,6 +52,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             optimiser=make_optimiser(config, learner),
             tasks_per_step=config.meta_batch,
             key=task_key,
+            post_modulation_share=config.post_modulation_share,
             task_microbatch=config.task_microbatch,
         )
         # Images lie on every device from the beginning, or each dispatch would send them there.

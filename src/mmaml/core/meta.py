@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.network import TaskModel
 from mmaml.core.parallel import mean_value_and_grad
 from mmaml.core.task import AbstractTaskSource, Task
 
@@ -89,6 +90,8 @@ def repeat(
 class MetaTrainer(AbstractTrainer):
     """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
 
+    - `post_modulation_share`: this share of the outer loss is the query loss before any gradient step, the rest the one
+      after the last. In the paper only the last counts; the modulation is then free to leave a bad start to the steps.
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
     - `mesh`: by default all of JAX's devices.
     """
@@ -99,6 +102,7 @@ class MetaTrainer(AbstractTrainer):
     optimiser: optax.GradientTransformation = eqx.field(static=True)
     tasks_per_step: int = eqx.field(static=True)
     key: PRNGKeyArray
+    post_modulation_share: float = eqx.field(static=True, default=0.0)
     task_microbatch: int | None = eqx.field(static=True, default=None)
     mesh: Mesh = eqx.field(static=True, default_factory=lambda: Mesh(jax.devices(), "tasks"))
 
@@ -131,5 +135,12 @@ class MetaTrainer(AbstractTrainer):
 
     def _task_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
         learner: AbstractLearner = eqx.combine(parameters, self.learner)
-        *_, model = learner.adapt(task.support, task.mode, self.loss)
-        return self.loss(model(task.query.inputs), task.query.targets)
+        path = list(learner.adapt(task.support, task.mode, self.loss))
+
+        def query_loss(model: TaskModel) -> Float[Array, ""]:
+            return self.loss(model(task.query.inputs), task.query.targets)
+
+        loss = query_loss(path[-1])
+        if share := self.post_modulation_share:
+            loss = share * query_loss(path[0]) + (1 - share) * loss
+        return loss

@@ -52,6 +52,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
             optimiser=make_optimiser(config, learner),
             tasks_per_step=config.tasks_per_mode * modes,
             key=task_key,
+            post_modulation_share=config.post_modulation_share,
             task_microbatch=config.task_microbatch,
         )
         save_every = max(min(1000, config.iterations // 10), 1)

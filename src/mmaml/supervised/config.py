@@ -30,6 +30,8 @@ class SupervisedConfig(ExperimentConfig):
     engine: Literal["auto", "dual", "materialised"] = "auto"
     """How the inner loop is computed; the results agree."""
 
+    post_modulation_share: float = 0.0
+    """Share of the outer loss that is the query loss before any gradient step (none in the paper)."""
     meta_clip_norm: float | None = None
     """Longest outer gradient, for network and modulator apart."""
 
@@ -39,6 +41,8 @@ class SupervisedConfig(ExperimentConfig):
         for option in ("inner_clip_value", "meta_clip_norm"):
             value = getattr(self, option)
             require(value is None or value > 0, option, value, "greater than 0, or None for no bound")
+        share = self.post_modulation_share
+        require(0 <= share < 1, "post_modulation_share", share, "from 0 to less than 1")
         exact = self.inner_clip_value is not None or self.step_sizes == "per-parameter"
         require(
             not (self.engine == "dual" and exact),
