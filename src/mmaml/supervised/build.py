@@ -1,8 +1,12 @@
 """From the options that all domains share to what they name: inner loop and outer optimiser."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import optax
+from jaxtyping import Array, PyTree
+from optax.contrib import MuonDimensionNumbers, muon
 
 from mmaml.core.inner import InnerLoop, LearnedRates
 from mmaml.core.learners import MMAML, AbstractLearner
@@ -30,15 +34,31 @@ def make_inner(config: SupervisedConfig, network: AbstractNetwork) -> InnerLoop:
 
 
 def make_optimiser(config: SupervisedConfig, learner: AbstractLearner) -> optax.GradientTransformation:
-    """Adam with its own gradient-norm bound for the modulator and for all the rest."""
+    """Adam or Muon, with its own gradient-norm bound for the modulator and for all the rest."""
     rate = config.meta_rate(config.iterations)
 
-    def adam() -> optax.GradientTransformation:
+    def bounded() -> optax.GradientTransformation:
         clip = optax.identity() if config.meta_clip_norm is None else optax.clip_by_global_norm(config.meta_clip_norm)
-        return optax.chain(clip, optax.adam(rate))
+        if config.meta_optimiser == "adam":
+            return optax.chain(clip, optax.adam(rate))
+        # Steps as long as Adam's usually are, so that one learning rate suits both.
+        return optax.chain(clip, muon(rate, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2))
 
     parameters = eqx.filter(learner, eqx.is_inexact_array)
     groups = jax.tree.map(lambda _: "network", parameters)
     if isinstance(learner, MMAML):
         groups = eqx.tree_at(lambda g: g.modulator, groups, replace_fn=lambda m: jax.tree.map(lambda _: "modulator", m))
-    return optax.partition({"network": adam(), "modulator": adam()}, groups)
+    return optax.partition({"network": bounded(), "modulator": bounded()}, groups)
+
+
+def _matrices(parameters: PyTree) -> PyTree:
+    """For each weight which two axes are those of the matrix, the last; `None` for all other parameters.
+
+    Axes before them are of several matrices: directions of an LSTM, or modes.
+    """
+
+    def axes(path: tuple[Any, ...], leaf: Array) -> MuonDimensionNumbers | None:
+        of_layer = getattr(path[-1], "name", "").startswith("weight") and path[0] != jax.tree_util.GetAttrKey("inner")
+        return MuonDimensionNumbers(leaf.ndim - 1, leaf.ndim - 2) if of_layer and leaf.ndim > 1 else None
+
+    return jax.tree_util.tree_map_with_path(axes, parameters)

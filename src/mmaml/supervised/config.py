@@ -30,6 +30,8 @@ class SupervisedConfig(ExperimentConfig):
     engine: Literal["auto", "dual", "materialised"] = "auto"
     """How the inner loop is computed; the results agree."""
 
+    meta_optimiser: Literal["adam", "muon"] = "adam"
+    """What makes outer gradients into steps: Adam (the paper), or Muon for weight matrices and Adam for all else."""
     post_modulation_share: float = 0.0
     """Share of the outer loss that is the query loss before any gradient step (none in the paper)."""
     meta_clip_norm: float | None = None

@@ -1,0 +1,45 @@
+"""What the outer optimiser does to weights and to all other parameters."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from mmaml.regression.build import make_learner
+from mmaml.regression.presets import PRESETS
+from mmaml.supervised.build import make_optimiser
+
+
+RATE = 0.01
+
+
+@pytest.mark.parametrize("learner", ["mmaml", "multi-maml"])
+def test_muon_moves_weights_along_orthogonal_matrices_and_all_else_as_adam_does(learner):
+    options = {"meta_optimiser": "muon", "meta_lr": RATE, "meta_clip_norm": None, "step_sizes": "per-parameter"}
+    config = replace(PRESETS["regression-2"], learner=learner, hidden=(6, 6), encoder_hidden=4, **options)
+    learner = make_learner(config, in_size=1, modes=2, key=jr.key(0))
+    parameters = eqx.filter(learner, eqx.is_inexact_array)
+    optimiser = make_optimiser(config, learner)
+
+    @jax.jit
+    def first_step(gradient):
+        return optimiser.update(gradient, optimiser.init(parameters), parameters)[0]
+
+    leaves, structure = jax.tree.flatten(parameters)
+    gradient = structure.unflatten(jr.normal(k, p.shape) for p, k in zip(leaves, jr.split(jr.key(1), 99), strict=False))
+    weights = 0
+    for path, step in jax.tree.leaves_with_path(first_step(gradient)):
+        name = jax.tree_util.keystr(path)
+        if "weight" in name and not name.startswith(".inner"):
+            weights += 1
+            # Adam's steps are about a fifth of the rate long in each entry; orthogonalisation is approximate.
+            strengths = jnp.linalg.svd(step, compute_uv=False) / (0.2 * max(step.shape[-2:]) ** 0.5 * RATE)
+            assert (strengths > 0.5).all() and (strengths < 1.3).all(), name
+        else:
+            # Adam's first step with Nesterov's momentum β: as long in every entry, 1 + β (1 - β) / (1 - β²) rates.
+            np.testing.assert_allclose(jnp.abs(step), (1 + 0.9 * 0.1 / (1 - 0.9**2)) * RATE, rtol=1e-3, err_msg=name)
+    assert weights == {"mmaml": 3 + 4 + 2, "multi-maml": 3}[config.learner]  # network, encoder, heads
