@@ -23,7 +23,13 @@ TABLE1 = TableSpec(
         "mmaml-softmax": {"learner": "mmaml", "modulation": "softmax"},
         "mmaml-sigmoid": {"learner": "mmaml", "modulation": "sigmoid"},
         "mmaml-film": {"learner": "mmaml", "modulation": "film"},
-        "mmaml-tuned": {"learner": "mmaml", "encoder_hidden": 80, "meta_lr": 0.01, "post_modulation_share": 0.3},
+        "mmaml-tuned": {
+            "learner": "mmaml",
+            "encoder_hidden": 80,
+            "meta_optimiser": "muon",
+            "meta_lr": 0.008,
+            "post_modulation_share": 0.1,
+        },
     },
     paper={
         ("maml", "post-adaptation"): _by_setting(1.085, 1.231, 1.668),
