@@ -16,6 +16,7 @@ from mmaml.rl.camera import Camera
 from mmaml.rl.embed import embed_tasks, goal_map
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
+from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher, fingertip
 from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
@@ -130,6 +131,20 @@ def test_several_models_stand_in_rows_and_act_in_the_same_tasks():
     goals = [[line.get_xydata()[0] for line in panel.lines if len(line.get_xydata()) == 1] for panel in figure.axes]
     for others in goals[1:]:
         np.testing.assert_array_equal(others, goals[0])
+
+
+@pytest.mark.parametrize("phases", [2, 3, 4])
+@pytest.mark.parametrize("env", [PointMass(6), Reacher(6, threads=1)])
+def test_the_names_of_all_goals_are_in_the_picture(env, phases):
+    tasks, nothing = task_of_each_mode(env, 0), jnp.zeros((6, 1, 5, env.observation_size))
+    episodes = Trajectories(nothing, nothing, nothing[..., 0], Gaussian(nothing, nothing))
+    figure = trajectories(env, {"mmaml": Examples(tasks, (episodes,) * phases, ("phase",) * phases)})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 6
+    names, picture = legend.get_window_extent(), figure.bbox
+    assert picture.x0 <= names.x0 and names.x1 <= picture.x1
+    assert all(panel.get_window_extent().y1 < names.y0 for panel in figure.axes)
 
 
 @pytest.mark.parametrize("env", [Reacher(6, threads=1), Ant(4, threads=1), CheetahLocation(1), CheetahSpeed(1)])

@@ -32,6 +32,8 @@ from mmaml.runs.folder import RunFolder
 
 SHOWN = 5
 """Rollouts of a task that are drawn, at most."""
+NAME_WIDTH = 2.3
+"""Room for the name of a goal in inches."""
 
 
 @matplotlib.rc_context(STYLE)
@@ -53,11 +55,15 @@ def trajectories(environment: AbstractGoalEnvironment, examples: dict[str, Examp
             row[0].set_ylabel("\n".join(filter(None, (name, row[0].get_ylabel()))))
     first = grid[0, 0]
     shape = first.get_data_ratio() if first.get_aspect() == 1 else 0.8
-    figure.set_size_inches(3.0 * columns + 0.3, (2.8 * shape + 0.5) * len(examples) + 0.4)
     modes = dict.fromkeys(np.asarray(next(iter(examples.values())).tasks.mode).tolist())
+    width = 3.0 * columns + 0.3
+    names_in_row = int(width // NAME_WIDTH)
+    rows_of_names = -(-len(modes) // names_in_row)
+    figure.set_size_inches(width, (2.8 * shape + 0.5) * len(examples) + 0.15 + 0.25 * rows_of_names)
     handles = [first.plot([], [], color=colour(mode))[0] for mode in modes]
     what = "speed" if isinstance(environment, CheetahSpeed) else "goal"
-    figure.legend(handles, [f"{what} near {environment.modes[m]}" for m in modes], loc="outside upper left", ncols=6)
+    names = [f"{what} near {environment.modes[m]}" for m in modes]
+    figure.legend(handles, names, loc="outside upper left", ncols=names_in_row)
     return figure
 
 
