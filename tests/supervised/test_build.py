@@ -30,7 +30,8 @@ def test_muon_moves_weights_along_orthogonal_matrices_and_all_else_as_adam_does(
         return optimiser.update(gradient, optimiser.init(parameters), parameters)[0]
 
     leaves, structure = jax.tree.flatten(parameters)
-    gradient = structure.unflatten(jr.normal(k, p.shape) for p, k in zip(leaves, jr.split(jr.key(1), 99), strict=False))
+    keys = jr.split(jr.key(1), len(leaves))
+    gradient = structure.unflatten([jr.normal(k, p.shape) for p, k in zip(leaves, keys, strict=True)])
     weights = 0
     for path, step in jax.tree.leaves_with_path(first_step(gradient)):
         name = jax.tree_util.keystr(path)

@@ -52,13 +52,15 @@ def make_optimiser(config: SupervisedConfig, learner: AbstractLearner) -> optax.
 
 
 def _matrices(parameters: PyTree) -> PyTree:
-    """For each weight which two axes are those of the matrix, the last; `None` for all other parameters.
+    """For each weight that its last two axes are those of a matrix; `None` for all other parameters.
 
     Axes before them are of several matrices: directions of an LSTM, or modes.
     """
+    # Learnt step sizes are named like the weights they are for.
+    inner = jax.tree_util.GetAttrKey("inner")
 
     def axes(path: tuple[Any, ...], leaf: Array) -> MuonDimensionNumbers | None:
-        of_layer = getattr(path[-1], "name", "").startswith("weight") and path[0] != jax.tree_util.GetAttrKey("inner")
+        of_layer = getattr(path[-1], "name", "").startswith("weight") and path[0] != inner
         return MuonDimensionNumbers(leaf.ndim - 1, leaf.ndim - 2) if of_layer and leaf.ndim > 1 else None
 
     return jax.tree_util.tree_map_with_path(axes, parameters)
