@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from itertools import pairwise
 
 import gymnasium
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from gymnasium.utils.env_checker import check_env
 import mmaml.rl.envs.gym as adapter
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.runs.errors import UserError
+from tests.rl.test_figures import needs_gl
 
 
 # Said of every environment whose observations have no bounds, gymnasium's own included.
@@ -84,3 +86,29 @@ def test_an_episode_is_that_of_the_batched_environment():
         state, rewards = env.environment.step(state, action[None], task)
         assert reward == rewards[0]
         np.testing.assert_array_equal(seen, env.environment.observe(state)[0])
+
+
+@pytest.mark.parametrize("name", ["Navigation", pytest.param("CheetahSpeed", marks=needs_gl)])
+def test_pictures_show_the_episode_so_far(name):
+    env = gymnasium.make(f"mmaml/{name}-v0", render_mode="rgb_array")
+    env.reset(seed=0)
+    pictures = [np.asarray(env.render())]
+    for _ in range(3):
+        env.step(np.full(env.action_space.shape or (), 0.5, np.float32))
+        pictures.append(np.asarray(env.render()))
+    np.testing.assert_array_equal(pictures[-1], np.asarray(env.render()))
+    assert all(p.dtype == np.uint8 and p.shape == pictures[0].shape and p.shape[2] == 3 for p in pictures)
+    assert all(np.any(before != after) for before, after in pairwise(pictures))
+    env.reset(seed=0)
+    np.testing.assert_array_equal(pictures[0], np.asarray(env.render()))
+    env.close()
+
+
+def test_no_pictures_unless_they_are_asked_for():
+    env = adapter.TaskEnv("PointMass")
+    env.reset(seed=0)
+    assert env.render() is None
+    with pytest.raises(ValueError, match="render_mode 'human'; there is 'rgb_array'"):
+        adapter.TaskEnv("PointMass", render_mode="human")
+    with pytest.raises(gymnasium.error.ResetNeeded, match="no episode yet"):
+        adapter.TaskEnv("PointMass", render_mode="rgb_array").render()

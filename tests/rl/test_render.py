@@ -178,12 +178,12 @@ def test_without_opengl_it_says_what_to_install(value, message, tmp_path, monkey
 def test_the_goal_is_in_the_picture(env):
     tasks, episodes, _ = random_episodes(env)
     episode = jax.tree.map(lambda leaf: leaf[0, 0], episodes)
-    goal = np.asarray(tasks.goal[0])
+    task = jax.tree.map(lambda leaf: leaf[0], tasks)
     with Camera(env) as camera:
-        first, last = camera.film(episode, goal, [0, 24])
+        first, last = camera.film(episode, task, [0, 24])
     assert first.shape == (camera.height, camera.width, 3)
     assert not np.array_equal(first, last)
     row, column = (axis.mean() for axis in np.nonzero(green(first)))
-    side = goal[0] if isinstance(env, Reacher) else goal[0] / 2
+    side = task.goal[0] if isinstance(env, Reacher) else task.goal[0] / 2
     assert (column > camera.width / 2) == (side > 0)
     assert 0 < row < camera.height

@@ -10,11 +10,13 @@ from jaxtyping import Float, UInt8
 
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahLocation, CheetahSpeed
-from mmaml.rl.envs.environment import AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.reacher import REACH, Reacher
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.opengl import REMEDY, opengl_module, opengl_setting
-from mmaml.rl.paths import paths, poses
+from mmaml.rl.paths import Motion, paths, poses
+from mmaml.rl.plane import Plane
 from mmaml.runs.errors import UserError
 
 
@@ -79,19 +81,19 @@ class Camera:
         self._gl.free()
 
     def film(
-        self, episode: Trajectories, goal: Float[np.ndarray, " size"], steps: Sequence[int]
+        self, episode: Motion | Trajectories, task: GoalTask, steps: Sequence[int]
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """Pictures of one episode before each of `steps`, with a ball at the goal and a line where the body has been.
 
         The goal of a `CheetahSpeed` is no place and not drawn.
         """
-        environment = self.environment
+        environment, goal = self.environment, np.asarray(task.goal)
         pose, path = poses(environment, episode), paths(environment, episode)
         if isinstance(environment, AbstractCheetah):
             trail = np.stack([path[:, 1], 0 * path[:, 1], 0 * path[:, 1] + TRAIL_HEIGHT], axis=1)
             place = np.array([goal[0], 0, CHEETAH_GOAL_HEIGHT]) if isinstance(environment, CheetahLocation) else None
         else:
-            trail, place = np.insert(path, 2, TRAIL_HEIGHT, axis=1), np.asarray(goal, np.float64)
+            trail, place = np.insert(path, 2, TRAIL_HEIGHT, axis=1), goal.astype(np.float64)
         if isinstance(environment, Reacher):
             # The whole table: the arm may turn anywhere.
             self._aim(np.array([[-REACH, -REACH, 0], [REACH, REACH, 0]]))
@@ -138,6 +140,11 @@ class Camera:
         self._scene.ngeom += 1
         self._mujoco.mjv_initGeom(geom, shape, size, place, np.eye(3).ravel(), np.array(colour, np.float32))
         return geom
+
+
+def camera_for(environment: AbstractGoalEnvironment) -> Camera | Plane:
+    """What films an environment of ours. Raises `UserError` if that takes OpenGL and there is none to draw with."""
+    return Camera(environment) if isinstance(environment, AbstractMujocoEnvironment) else Plane(environment)
 
 
 def _open(mujoco: Any, model: Any, width: int, height: int) -> tuple[Any, Any]:

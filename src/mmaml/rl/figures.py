@@ -7,23 +7,22 @@ from typing import Any
 import jax
 import matplotlib
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour, to_svg
+from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.embed import write_embeddings
-from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
+from mmaml.rl.envs.cheetah import CheetahSpeed
 from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.envs.reacher import REACH, Reacher
 from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.paths import paths
+from mmaml.rl.plane import draw_goals, mark_goal
 from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import write_atomically
@@ -87,44 +86,6 @@ def compare_trajectories(models: dict[str, PolicyModel]) -> dict[str, Figure]:
     return {"trajectories": trajectories(environment, examples)}
 
 
-def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
-    """Limits, labels and the density of the goals: contours, or bands of one standard deviation for a cheetah."""
-    panel.grid(False)
-    centres, std = np.array(environment.goals.centres), environment.goals.std
-    # What the goals take, and the start; a bad policy may leave the panel.
-    low, high = np.minimum(centres.min(0) - 3 * std, 0), np.maximum(centres.max(0) + 3 * std, 0)
-    if isinstance(environment, AbstractCheetah):
-        seconds = np.array([0, environment.horizon * environment.physics.seconds])
-        grows = seconds if isinstance(environment, CheetahSpeed) else np.ones(2)
-        for (centre,) in centres:
-            panel.fill_between(seconds, (centre - std) * grows, (centre + std) * grows, color=GRID, linewidth=0)
-        panel.set(xlim=seconds, ylim=(low[0] * grows[1], high[0] * grows[1]), xlabel="time (s)", ylabel="x (m)")
-        return
-    if isinstance(environment, Reacher):
-        low, high = np.full(2, -1.1 * REACH), np.full(2, 1.1 * REACH)
-    x, y = np.meshgrid(*np.linspace(low, high, 121).T)
-    density = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * std**2)) for a, b in centres)
-    if isinstance(environment, Reacher):
-        density = np.where(np.hypot(x, y) < REACH, density, np.nan)
-        angle = np.linspace(0, 2 * np.pi, 121)
-        panel.plot(REACH * np.cos(angle), REACH * np.sin(angle), color=MUTED, linewidth=0.5)
-    panel.contour(
-        x, y, density, levels=np.exp(-0.5 * np.array([2.5, 2, 1.5, 1, 0.5]) ** 2), colors=GRID, linewidths=0.8
-    )
-    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    panel.set_aspect("equal")
-
-
-def mark_goal(panel: Axes, environment: AbstractGoalEnvironment, goal: Float[np.ndarray, " size"], colour: str) -> None:
-    """A star where the goal is; a dashed line for a cheetah's place or speed."""
-    if isinstance(environment, AbstractCheetah):
-        seconds = np.array([0, environment.horizon * environment.physics.seconds])
-        line = goal[0] * (seconds if isinstance(environment, CheetahSpeed) else np.ones(2))
-        panel.plot(seconds, line, color=colour, linewidth=1.4, linestyle=(0, (4, 3)))
-    else:
-        panel.plot(*goal[:2], "*", color=colour, markersize=13, markeredgecolor=INK, markeredgewidth=0.8)
-
-
 def task_name(environment: AbstractEnvironment, task: Any) -> str:
     """What one task asks for, in few words."""
     if isinstance(environment, CheetahSpeed):
@@ -152,8 +113,8 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
             panels[0, 1].set_title(examples.phases[phase], fontsize=10, fontweight="bold")
             for row, name in enumerate(names):
                 episode = jax.tree.map(lambda leaf, row=row: leaf[row, 0], examples.episodes[phase])
-                goal = np.asarray(tasks.goal[row])
-                for panel, image in zip(panels[row], camera.film(episode, goal, (0, last // 2, last)), strict=True):
+                task = jax.tree.map(lambda leaf, row=row: leaf[row], tasks)
+                for panel, image in zip(panels[row], camera.film(episode, task, (0, last // 2, last)), strict=True):
                     panel.imshow(image)
                     panel.set(xticks=[], yticks=[])
                     panel.spines[:].set_visible(False)

@@ -1,8 +1,10 @@
 """Where bodies were in an episode: poses for the MuJoCo engine, and lines to draw."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
@@ -10,8 +12,18 @@ from mmaml.rl.envs.reacher import Reacher, fingertip
 from mmaml.rl.experience import Trajectories
 
 
+class Motion(NamedTuple):
+    """What tells where a body was: what was observed before each action, and the actions as a policy says them.
+
+    `Trajectories` tell it, too.
+    """
+
+    observations: Float[Array | np.ndarray, "*batch steps observation"]
+    actions: Float[Array | np.ndarray, "*batch steps action"]
+
+
 def poses(
-    environment: AbstractMujocoEnvironment, episodes: Trajectories
+    environment: AbstractMujocoEnvironment, episodes: Motion | Trajectories
 ) -> Float[np.ndarray, "*batch steps coordinates"]:
     """MuJoCo's `qpos` before every step, made of what was observed.
 
@@ -27,7 +39,7 @@ def poses(
     return seen[..., : environment.physics.model.nq]
 
 
-def paths(environment: AbstractGoalEnvironment, episodes: Trajectories) -> Float[np.ndarray, "*batch steps 2"]:
+def paths(environment: AbstractGoalEnvironment, episodes: Motion | Trajectories) -> Float[np.ndarray, "*batch steps 2"]:
     """A point of the plane before every step: of the mass, the arm's fingertip or the ant's torso, in the goals' units.
 
     Of a cheetah, time in seconds and x in metres.
@@ -43,7 +55,7 @@ def paths(environment: AbstractGoalEnvironment, episodes: Trajectories) -> Float
     return pose[..., :2]
 
 
-def _unseen_x(environment: CheetahSpeed, episodes: Trajectories) -> Float[np.ndarray, "*batch steps"]:
+def _unseen_x(environment: CheetahSpeed, episodes: Motion | Trajectories) -> Float[np.ndarray, "*batch steps"]:
     """The engine takes every step once more, from x = 0: how far it goes does not depend on x."""
     seen = np.asarray(episodes.observations, np.float64)
     states = np.concatenate([np.zeros((*seen.shape[:-1], 2)), seen], axis=-1)

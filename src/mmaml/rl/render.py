@@ -4,7 +4,7 @@ import io
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,19 +14,14 @@ import jax
 import matplotlib
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from mmaml.report.drawing import INK, PAPER, STYLE, colour
-from mmaml.rl.camera import Camera
-from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
-from mmaml.rl.envs.goals import GoalTask
+from mmaml.report.drawing import INK, PAPER
+from mmaml.rl.camera import camera_for
+from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.examples import Examples, examples_of
-from mmaml.rl.experience import Trajectories
-from mmaml.rl.figures import draw_goals, mark_goal, task_name
+from mmaml.rl.figures import task_name
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.paths import paths
 from mmaml.rl.use import drawn_task
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
@@ -37,7 +32,6 @@ FRAMES = 100
 """Pictures of an episode, at most: of a longer one some steps are left out."""
 PAUSE = 15
 """How many frames the end of an episode stays."""
-DPI = 100
 LINE_HEIGHT = 24
 """Of the caption, in pixels."""
 
@@ -94,13 +88,11 @@ def _filmed(
         yield _film_own(model, task, seed, steps)
         return
     # Where there is no OpenGL, this fails before the agent acts, which takes longer.
-    with Camera(environment) if isinstance(environment, AbstractMujocoEnvironment) else nullcontext() as camera:
+    with camera_for(environment) as camera:
         examples = examples_of(model.learner, model.exploration, task, seed)
         firsts = (jax.tree.map(lambda leaf: leaf[0, 0], episodes) for episodes in examples.episodes)
-        if camera is None:
-            yield examples, (_plane(environment, task, episode, steps) for episode in firsts)
-        else:
-            yield examples, (camera.film(episode, np.asarray(task.goal[0]), steps) for episode in firsts)
+        only = jax.tree.map(lambda leaf: leaf[0], task)
+        yield examples, (camera.film(episode, only, steps) for episode in firsts)
 
 
 def _film_own(
@@ -115,25 +107,6 @@ def _film_own(
     environment, recorder = recorded(own, steps)
     examples = examples_of(model.learner, replace(model.exploration, environment=environment), task, seed)
     return examples, ((pictures + pictures[-1:] * len(steps))[: len(steps)] for pictures in recorder.episodes)
-
-
-def _plane(
-    environment: AbstractGoalEnvironment, task: GoalTask, episode: Trajectories, steps: Sequence[int]
-) -> Iterator[Frame]:
-    shade, path = colour(int(task.mode[0])), paths(environment, episode)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((4.8, 4.8), dpi=DPI)
-        canvas = FigureCanvasAgg(figure)
-        panel = figure.add_subplot()
-        draw_goals(panel, environment)
-        mark_goal(panel, environment, np.asarray(task.goal[0]), shade)
-        (line,) = panel.plot([], [], color=shade)
-        (agent,) = panel.plot([], [], "o", color=INK)
-    for step in steps:
-        line.set_data(*path[: step + 1].T)
-        agent.set_data(*path[step : step + 1].T)
-        canvas.draw()
-        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def captioned(picture: Frame, *lines: str) -> UInt8[np.ndarray, "taller width 3"]:

@@ -3,7 +3,8 @@
 `gymnasium.make("mmaml.rl.envs.gym:mmaml/Reacher-v0", modes=2)` imports it by itself.
 """
 
-from typing import Any
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +13,12 @@ import numpy as np
 
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
-from mmaml.rl.envs.environment import AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import POLICY_RANGE, AbstractJaxEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
+from mmaml.rl.paths import Motion
 from mmaml.runs.errors import UserError
 
 
@@ -24,6 +26,10 @@ try:
     import gymnasium
 except ImportError:
     raise UserError("gymnasium is not installed: pip install 'mmaml[rl]'.") from None
+
+if TYPE_CHECKING:
+    from mmaml.rl.camera import Camera
+    from mmaml.rl.plane import Plane
 
 _CLASSES: dict[str, type[AbstractJaxEnvironment] | type[AbstractMujocoEnvironment]] = {
     "PointMass": PointMass,
@@ -41,13 +47,18 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     Every `reset` draws a new task until `set_task` fixes one. Episodes are cut at the horizon by `gymnasium.make`.
     """
 
-    def __init__(self, name: str, **options: Any):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012, as gymnasium has it
+
+    def __init__(self, name: str, render_mode: str | None = None, **options: Any):
         """`name` is that of a registered environment, without version; `options` are its own, such as `modes`.
 
-        Raises `ValueError` for a name or modes that do not exist.
+        Raises `ValueError` for a name, modes or a `render_mode` that do not exist.
         """
         if name not in _CLASSES:
             raise ValueError(f"an environment named {name!r}; there are {', '.join(_CLASSES)}")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode {render_mode!r}; there is 'rgb_array', or None for no pictures")
+        self.render_mode = render_mode
         if issubclass(_CLASSES[name], AbstractMujocoEnvironment):
             options = {"threads": 1, **options}
         self.environment = env = _CLASSES[name](**options)
@@ -57,6 +68,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._task: GoalTask | None = None
         self._state: Any = None
         self._drawn: Any = None
+        self._camera: Camera | Plane | None = None
+        # What a picture shows of the episode so far.
+        self._seen = deque[np.ndarray](maxlen=env.horizon + 1)
+        self._done = deque[np.ndarray](maxlen=env.horizon)
         # Everything below is for a batch of one.
         if isinstance(env, AbstractJaxEnvironment):
             self._reset = jax.jit(jax.vmap(lambda key, task: env.reset(key)))
@@ -86,16 +101,52 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         task = self.sample_tasks(1)[0] if self._task is None else self._task
         self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
         self._state = self._reset(self._key()[None], self._drawn)
+        self._seen.clear()
+        self._done.clear()
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """One step with an action that is clipped to the action space. Never says that the episode is over."""
-        action = np.asarray(action, np.float32)[None]
-        self._state, reward = self._step(self._state, action, self._drawn)
+        action = np.asarray(action, np.float32)
+        self._state, reward = self._step(self._state, action[None], self._drawn)
+        self._done.append(action)
         return self._observation(), float(reward[0]), False, False, {}
 
+    def render(self) -> np.ndarray | None:
+        """A picture of the goal, the body and where it has been: bytes of the shape (height, width, 3).
+
+        Nothing without a `render_mode`. Raises `ResetNeeded` before the first `reset`, and `UserError` if a body on the
+        MuJoCo engine is to be drawn and there is no OpenGL.
+        """
+        if self.render_mode is None:
+            return None
+        if self._drawn is None:
+            raise gymnasium.error.ResetNeeded("call reset() before render(): there is no episode yet")
+        if self._camera is None:
+            # Only here is something needed to draw with.
+            from mmaml.rl.camera import camera_for
+
+            self._camera = camera_for(self.environment)
+        task = jax.tree.map(lambda leaf: leaf[0], self._drawn)
+        (picture,) = self._camera.film(self._motion(), task, [len(self._seen) - 1])
+        return picture
+
+    def close(self) -> None:
+        """Free what `render` drew with."""
+        if self._camera is not None:
+            self._camera.__exit__()
+            self._camera = None
+
     def _observation(self) -> np.ndarray:
-        return np.array(self._observe(self._state)[0])
+        seen = np.array(self._observe(self._state)[0])
+        self._seen.append(seen)
+        return seen
+
+    def _motion(self) -> Motion:
+        """The episode so far in a policy's units; of the action to come nothing is known."""
+        to_come = np.zeros(self.environment.action_size, np.float32)
+        actions = np.stack([*self._done, to_come]) * (POLICY_RANGE / self.environment.action_bound)
+        return Motion(np.stack(self._seen), actions)
 
     def _key(self) -> jax.Array:
         return jr.key(self.np_random.integers(2**31))
