@@ -84,14 +84,14 @@ def import_set(
 
     Args:
         name: The official data set, or a new name for your own images.
-        path: The official archive or folder; or your folder, with one sub-folder a class, or with train, val and test.
+        path: The official archive or folder; or your own, with one sub-folder a class, or train, val and test.
         image_size: Height and width to keep the images at; default: 84, and 32 for CIFAR-100, as it comes.
         seed: Which of your own classes are for training, validation and test is drawn with it.
         min_images: What each of your own classes must have at least.
         overwrite: Replace the data set of that name.
         json: Print what was made as JSON, progress on standard error.
     """
-    from mmaml.classification.datasets.folder import read_folder
+    from mmaml.classification.datasets.folder import read_images
 
     _refuse_to_replace(name, overwrite)
     if name in OFFICIAL:
@@ -103,7 +103,7 @@ def import_set(
             f"{', '.join([*RESEARCH, *DIGITS])}."
         )
     with Console(stderr=True).status("reading images"):
-        image_set = read_folder(
+        image_set = read_images(
             path, _checked(84 if image_size is None else image_size), name=name, seed=seed, least=min_images
         )
     _save(image_set, json)
@@ -116,7 +116,7 @@ def inspect(name: Name, out: Path | None = None, image_size: int = 84, json: boo
     """Show what is in a data set: its images, classes and splits.
 
     Args:
-        name: The data set, or a pack file, or a folder with one sub-folder a class.
+        name: The data set, or a pack file, or a folder or archive with one sub-folder a class.
         out: Also write a page of sample images there, as PNG.
         image_size: Height and width that a folder's images are brought to.
         json: Print it as JSON.

@@ -276,9 +276,10 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
             folder.mkdir(parents=True)
             for j in range(3):
                 Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(folder / f"{j}.png")
+    packed = shutil.make_archive(str(tmp_path / "drawings"), "zip", tmp_path / "sketches")
     text = f"train classification --data {{}} {{}} {TINY} --way 2 --json --out {{}}"
-    code, out, _ = mmaml_command(capsys, text, tmp_path / "photos", tmp_path / "sketches", tmp_path / "run")
-    assert code == 0 and json.loads(out)["data"] == "photos, sketches"
+    code, out, _ = mmaml_command(capsys, text, tmp_path / "photos", packed, tmp_path / "run")
+    assert code == 0 and json.loads(out)["data"] == "photos, drawings"
 
 
 def test_it_learns_without_compiling_anew():

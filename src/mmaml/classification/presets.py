@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import tyro
 
+from mmaml.classification.datasets.archive import archive_stem
 from mmaml.experiments.config import Budget
 from mmaml.runs.config import require
 from mmaml.supervised.config import SupervisedConfig
@@ -27,7 +28,7 @@ class ClassificationConfig(SupervisedConfig):
     datasets: tuple[str, ...] = ()
     """Data sets, each a mode; `mmaml data list` names them. The `smoke` budget takes scikit-learn's digits instead."""
     data: tuple[str, ...] = ()
-    """Your own images instead: folders of class folders, each a mode."""
+    """Your own images instead: folders of class folders or archives of such, each a mode."""
     data_digests: tyro.conf.Suppress[tuple[str, ...]] = ()
     """Digest of what each of them held when the run began, which must stay as it is."""
     way: int = 5
@@ -95,7 +96,7 @@ class ClassificationConfig(SupervisedConfig):
     @property
     def short_name(self) -> str:
         """What names the setting in folder names."""
-        own = [Path(path).resolve().name for path in self.data]
+        own = [archive_stem(Path(path).resolve()) for path in self.data]
         return "-".join([self.preset, *own, f"{self.way}way", f"{self.shot}shot"])
 
     @property

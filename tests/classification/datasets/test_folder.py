@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mmaml.classification.datasets.folder import read_folder
+from mmaml.classification.datasets.folder import read_images
 from mmaml.runs.errors import UserError
-from tests.classification.datasets.making import picture, write_files
+from tests.classification.datasets.making import picture, write_files, write_tar, write_zip
 
 
 def classes(names, images=2, under=""):
@@ -14,9 +14,9 @@ def classes(names, images=2, under=""):
 
 def test_class_folders_are_split_by_the_seed(tmp_path):
     write_files(tmp_path / "moths", classes("abcdefghij"))
-    made = read_folder(tmp_path / "moths", 8)
+    made = read_images(tmp_path / "moths", 8)
     assert made.name == "moths" and made.images.shape == (20, 8, 8, 3) and made.classes_per_split == (6, 2, 2)
-    again, other = read_folder(tmp_path / "moths", 8), read_folder(tmp_path / "moths", 8, seed=1)
+    again, other = read_images(tmp_path / "moths", 8), read_images(tmp_path / "moths", 8, seed=1)
     assert made.class_names == again.class_names and made.class_names != other.class_names
     assert set(made.class_names) == set(other.class_names) == set("abcdefghij")
 
@@ -24,13 +24,13 @@ def test_class_folders_are_split_by_the_seed(tmp_path):
 @pytest.mark.parametrize(("n", "expected"), [(4, (2, 0, 2)), (5, (3, 0, 2)), (6, (2, 2, 2)), (25, (16, 4, 5))])
 def test_shares_of_the_splits(tmp_path, n, expected):
     write_files(tmp_path, classes([f"c{i}" for i in range(n)]))
-    assert read_folder(tmp_path, 4).classes_per_split == expected
+    assert read_images(tmp_path, 4).classes_per_split == expected
 
 
 def test_given_splits_are_kept(tmp_path):
     for part, names in {"train": "abc", "val": "de", "test": "fg"}.items():
         write_files(tmp_path, classes(names, under=f"{part}/"))
-    made = read_folder(tmp_path, 4, name="mine")
+    made = read_images(tmp_path, 4, name="mine")
     assert made.name == "mine" and "".join(made.class_names) == "abcdefg"
     assert made.class_split.tolist() == [0, 0, 0, 1, 1, 2, 2]
 
@@ -46,7 +46,7 @@ def test_pictures_of_every_kind_and_size(tmp_path):
         ".git/x": b"",
     }
     write_files(tmp_path, odd | classes("bcd"))
-    assert np.bincount(read_folder(tmp_path, 5, 1).labels).tolist().count(4) == 1
+    assert np.bincount(read_images(tmp_path, 5, 1).labels).tolist().count(4) == 1
 
 
 def test_what_is_wrong_with_a_folder_is_named(tmp_path):
@@ -54,7 +54,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         with pytest.raises(UserError, match=pattern):
-            read_folder(write_files(folder, files), 4, **options)
+            read_images(write_files(folder, files), 4, **options)
 
     message({}, "has no folders with images.*one sub-folder a class")
     message({"readme.txt": b""}, "has no folders with images")
@@ -72,6 +72,37 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
     (tmp_path / "dangling" / "a" / "0.png").symlink_to(tmp_path / "gone.png")
     write_files(tmp_path / "dangling", classes("bcd"))
     with pytest.raises(UserError, match=r"a/0.png cannot be read: No such file"):
-        read_folder(tmp_path / "dangling", 4, least=1)
-    with pytest.raises(UserError, match="is not a folder"):
-        read_folder(tmp_path / "nothing")
+        read_images(tmp_path / "dangling", 4, least=1)
+    with pytest.raises(UserError, match=r"nothing is neither a folder nor an archive"):
+        read_images(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("under", ["", "photos/2026/"])
+def test_an_archive_is_read_as_the_folder_in_it(tmp_path, under):
+    files = {f"{under}{name}": content for name, content in classes("abcdefg", under="").items()}
+    expected = read_images(write_files(tmp_path / "moths", classes("abcdefg")), 8)
+    for archive in (write_zip(tmp_path / "moths.zip", files), write_tar(tmp_path / "moths.tar.gz", files)):
+        made = read_images(archive, 8)
+        assert (made.name, made.class_names) == ("moths", expected.class_names)
+        np.testing.assert_array_equal(made.images, expected.images)
+        np.testing.assert_array_equal(made.class_split, expected.class_split)
+
+
+def test_given_splits_in_an_archive_are_kept(tmp_path):
+    files = classes("abc", under="mine/train/") | classes("de", under="mine/test/")
+    assert read_images(write_zip(tmp_path / "mine.zip", files), 4).class_split.tolist() == [0, 0, 0, 2, 2]
+
+
+def test_messages_about_an_archive_name_it_and_the_file(tmp_path):
+    broken = write_zip(tmp_path / "few.zip", classes("abcd") | {"b/broken.png": picture()[:45]})
+    with pytest.raises(UserError, match=rf"^{broken}/b/broken.png cannot be read as a picture"):
+        read_images(broken, 4)
+    with pytest.raises(UserError, match=r"has only the class cats"):
+        read_images(write_zip(tmp_path / "cats.zip", classes(["cats"])), 4)
+
+
+def test_nothing_is_written_outside_while_an_archive_is_read(tmp_path):
+    files = classes("abcd", under=f"{tmp_path}/absolute/") | classes("e", under="../")
+    made = read_images(write_zip(tmp_path / "sly.zip", files), 4)
+    assert set(made.class_names) == set("abcd")
+    assert [path.name for path in tmp_path.iterdir()] == ["sly.zip"]

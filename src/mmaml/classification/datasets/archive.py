@@ -3,6 +3,7 @@
 import lzma
 import os
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from mmaml.runs.errors import UserError
 
 
-ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 File = tuple[PurePosixPath, Callable[[], bytes]]
 """A file's name in the archive or folder, and how to read it. It has to be read before the next one is asked for."""
@@ -32,15 +33,54 @@ def files_in(path: Path) -> Iterator[File]:
             for name in sorted(names):
                 file = Path(folder, name)
                 inside = PurePosixPath(file.relative_to(path).as_posix())
-                if _wanted(inside) and name.endswith(ENDINGS):
+                if _wanted(inside) and name.endswith(ARCHIVES):
                     yield from _members(str(file), partial(open, file, "rb"))
                 elif _wanted(inside):
                     yield inside, partial(read_file, file)
-    elif path.is_file() and path.name.endswith(ENDINGS):
+    elif path.is_file() and path.name.endswith(ARCHIVES):
         yield from _members(str(path), partial(open, path, "rb"))
     else:
         what = "is not of that kind" if path.exists() else "does not exist"
-        raise UserError(f"{path} {what}: what is needed is a folder or an archive ({', '.join(ENDINGS)}).")
+        raise UserError(f"{path} {what}: what is needed is a folder or an archive ({', '.join(ARCHIVES)}).")
+
+
+def archive_stem(path: Path) -> str:
+    """An archive's name without its ending; the whole name of anything else."""
+    return next((path.name.removesuffix(ending) for ending in ARCHIVES if path.name.endswith(ending)), path.name)
+
+
+@contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """A folder for a while with what is in an archive, below the folders that everything in it lies in.
+
+    In messages of a `UserError` raised meanwhile the archive stands for that folder. Raises one, too, if the archive is
+    damaged, or the disk does not take it.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        try:
+            for name, read in files_in(archive):
+                _write(folder / name.relative_to(name.anchor), read(), archive)
+            while len(inner := list(folder.iterdir())) == 1 and _only_folders(inner[0]):
+                folder = inner[0]
+            yield folder
+        except UserError as error:
+            raise UserError(str(error).replace(temporary, str(archive))) from error
+
+
+def _only_folders(path: Path) -> bool:
+    return path.is_dir() and all(inner.is_dir() for inner in path.iterdir())
+
+
+def _write(path: Path, content: bytes, archive: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise UserError(
+            f"{archive} cannot be unpacked to {tempfile.gettempdir()}: {error.strerror}. Free some space, set TMPDIR "
+            "to a folder with more, or unpack it yourself and give the folder."
+        ) from error
 
 
 def read_file(path: Path) -> bytes:
@@ -78,7 +118,7 @@ def _members(archive: str, open_archive: Callable) -> Iterator[File]:
 
 def _member(archive: str, name: str, open_member: Callable) -> Iterator[File]:
     inside = PurePosixPath(name)
-    if _wanted(inside) and name.endswith(ENDINGS):
+    if _wanted(inside) and name.endswith(ARCHIVES):
         yield from _members(f"{archive}: {name}", open_member)
     elif _wanted(inside):
         yield inside, partial(_read, archive, open_member)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmaml.classification.datasets.aircraft import read_aircraft
+from mmaml.classification.datasets.archive import ARCHIVES
 from mmaml.classification.datasets.cifar import read_cifar
 from mmaml.classification.datasets.cub import read_cub
 from mmaml.classification.datasets.digits import read_digits
 from mmaml.classification.datasets.fetch import Archive
-from mmaml.classification.datasets.folder import read_folder
+from mmaml.classification.datasets.folder import read_images
 from mmaml.classification.datasets.mini_imagenet import read_mini_imagenet
 from mmaml.classification.datasets.omniglot import read_omniglot
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
@@ -252,7 +253,7 @@ def serving(mode: str) -> str:
 
 
 def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
-    """A data set by name, or from a pack file, or from a folder of class folders, whose images are brought to `side`.
+    """A data set by name, from a pack file, or from a folder or archive of class folders, whose images get `side`.
 
     A name means the official or imported pack in the data folder, or else the research pack there. A `Path` means
     what lies there, and a name only where nothing does; with a string it is the other way round.
@@ -280,8 +281,8 @@ def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
 
 
 def _read(path: Path, side: int) -> ImageSet:
-    if path.is_dir():
-        return read_folder(path, side)
+    if path.is_dir() or path.name.endswith(ARCHIVES):
+        return read_images(path, side)
     return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
 
 

@@ -1,11 +1,11 @@
-"""A person's own images: a folder with one sub-folder a class."""
+"""A person's own images: a folder with one sub-folder a class, or an archive of such a folder."""
 
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from mmaml.classification.datasets.archive import read_file
+from mmaml.classification.datasets.archive import ARCHIVES, archive_stem, read_file, unpacked
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import decode
 from mmaml.classification.datasets.splits import split_in_order
@@ -17,21 +17,24 @@ SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
 LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
 
 
-def read_folder(
+def read_images(
     path: Path, side: int = 84, channels: int = 3, *, name: str = "", seed: int = 0, least: int = 2
 ) -> ImageSet:
-    """Read a folder of class folders; images of any size are squashed to `side` × `side`.
+    """Read class folders, or an archive of them; images of any size are squashed to `side` × `side`.
 
     Classes are split as the sub-folders `train`, `val` and `test` say. If there are none, they are shuffled with
     `seed`; of `n` classes, a fifth is for test and 0.16 for validation, but at least 2 for test, and at least 2 for
-    validation if there are 6 or more. The set's name is the folder's if `name` is empty.
+    validation if there are 6 or more. The set's name is that of the folder or archive
+    if `name` is empty.
 
     Raises `UserError` that names the file or folder if there are too few classes, a class has fewer than `least`
     images, stands in two splits, or has an image that cannot be read.
     """
+    if path.is_file() and path.name.endswith(ARCHIVES):
+        with unpacked(path) as folder:
+            return read_images(folder, side, channels, name=name or archive_stem(path), seed=seed, least=least)
     if not path.is_dir():
-        hint = " Unpack it first." if path.is_file() else ""
-        raise UserError(f"{path} is not a folder.{hint} {LAYOUT}")
+        raise UserError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}). {LAYOUT}")
     inner = class_folders(path)
     by_split = {folder: class_folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
     if by_split and len(by_split) < len(inner):
