@@ -4,6 +4,7 @@ import json
 import shutil
 from importlib.metadata import version
 
+import jax.random as jr
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -11,7 +12,10 @@ from safetensors.numpy import load_file, save_file
 
 import mmaml
 from mmaml.cli import main
+from mmaml.experiments.experiment import EVALUATION_SEED
+from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.tasks import mixture
 from mmaml.runs.errors import UserError
 from mmaml.runs.metrics import drop_metrics_after, read_metrics
 from tests.commands import mmaml_command
@@ -49,11 +53,14 @@ def test_a_run_leaves_everything_it_promises(runs):
     assert (run / "figures" / "fits.svg").is_file() and (run / "figures" / "embedding.svg").is_file()
 
 
-def test_every_learner_of_a_setting_meets_the_same_tasks(runs):
-    references = [
-        json.loads((runs / name / "result.json").read_text())["reference"] for name in ("mmaml", "multi-maml")
-    ]
-    assert references[0] == references[1]
+def test_every_learner_of_a_setting_meets_the_same_tasks_and_has_the_limit_of_what_it_knows(runs):
+    families = ("sinusoid", "linear")
+    tasks = mixture(families).sample(jr.key(EVALUATION_SEED), 30)
+    best = posterior_mean(tasks, families, key=jr.key(0))
+    for learner, told, name in (("mmaml", False, ""), ("multi-maml", True, ", told the mode")):
+        reference = json.loads((runs / learner / "result.json").read_text())["reference"]
+        assert reference["name"] == f"bayes-optimal{name}"
+        assert reference["mean"] == pytest.approx(float(query_mse(best, tasks, told=told).mean()), rel=1e-4)
 
 
 def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_path):

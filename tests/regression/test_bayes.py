@@ -5,7 +5,7 @@ import pytest
 
 from mmaml.core.task import Samples, Task
 from mmaml.regression.bayes import BayesPrediction, posterior_mean, query_mse
-from mmaml.regression.tasks import FAMILIES, NOISE_STD
+from mmaml.regression.tasks import FAMILIES, NOISE_STD, mixture
 
 
 ALL = tuple(FAMILIES)
@@ -41,7 +41,7 @@ GRIDS = {
 
 
 def brute_force(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One task's mode probabilities and predictions at QUERY, from every function of a dense grid."""
+    """One task's mode probabilities and each mode's predictions at QUERY, from every function of a dense grid."""
     log_evidence, means = [], []
     for function, *axes in (GRIDS[name] for name in ALL):
         parameters = np.meshgrid(*axes, indexing="ij", sparse=True)
@@ -51,7 +51,7 @@ def brute_force(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means.append([np.sum(weights * function(q, *parameters)) / weights.sum() for q in QUERY])
     probabilities = np.exp(np.array(log_evidence) - np.max(log_evidence))
     probabilities /= probabilities.sum()
-    return probabilities, probabilities @ np.array(means)
+    return probabilities, np.array(means)
 
 
 # After one of each family: two whose parameters lie just past the end of a range, and one that is ambiguous.
@@ -92,9 +92,12 @@ def prediction(batch) -> BayesPrediction:
 
 def test_agrees_with_a_dense_grid_over_all_families(support, prediction):
     for i, (x, y) in enumerate(zip(*support, strict=True)):
-        probabilities, mean = brute_force(x, y)
+        probabilities, means = brute_force(x, y)
         np.testing.assert_allclose(prediction.mode_probabilities[i], probabilities, atol=0.01, err_msg=str(i))
-        np.testing.assert_allclose(prediction.mean[i, :, 0], mean, atol=0.04, err_msg=str(i))
+        np.testing.assert_allclose(prediction.mean[i, :, 0], probabilities @ means, atol=0.04, err_msg=str(i))
+        for mode in np.flatnonzero(probabilities > 0.05):
+            told = prediction.mean_of_mode[i, mode, :, 0]
+            np.testing.assert_allclose(told, means[mode], atol=0.04, err_msg=f"{i}, {ALL[mode]}")
 
 
 def test_diagnostics_are_in_range_and_nothing_overflows_far_from_every_family(batch, prediction):
@@ -124,6 +127,13 @@ def test_agrees_with_conjugate_bayesian_regression_where_the_ranges_do_not_matte
     expected = (x * y).sum(1, keepdims=True) / (x**2).sum(1, keepdims=True) * QUERY + y.mean(1, keepdims=True)
     np.testing.assert_allclose(prediction.mean[..., 0], expected, atol=0.005)
     assert np.all(prediction.ess > 0.9 * SAMPLES)
+
+
+def test_who_is_told_the_mode_expects_less_error():
+    tasks = mixture(ALL).sample(jr.key(3), 500)
+    best = posterior_mean(tasks, ALL, samples=512, key=jr.key(0))
+    gain = np.asarray(query_mse(best, tasks) - query_mse(best, tasks, told=True))
+    assert gain.mean() > 3 * gain.std() / np.sqrt(len(gain))
 
 
 def test_query_mse_is_a_mean_over_the_queries_of_each_task(batch, prediction):

@@ -187,6 +187,23 @@ def test_results_table_and_its_best(make_run):
     assert lines[6].startswith("| *bayes-optimal* | – | – | 0.188 ± 0.002 |")
 
 
+def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of):
+    told = {
+        "reference": {"name": "bayes-optimal, told the mode", **estimate(0.1)},
+        "excess": {"mean": 0.3, "ci95": 0.1},
+    }
+    folders = [make_run("a", 2.4, 0.3), make_run("b", 2.2, 0.4, **told)]
+    table = results_table(read_runs(folders))
+    assert table.columns[3] == "vs its limit" and [str(row.cells[3]) for row in table.rows[:2]] == [
+        "+0.112 ± 0.002",
+        "+0.300 ± 0.100",
+    ]
+    assert [row.name for row in table.rows[2:]] == ["bayes-optimal", "bayes-optimal, told the mode"]
+    text = " ".join(page_of(*folders).text.split())
+    assert "Dashed: bayes-optimal; bayes-optimal, told the mode." in text
+    assert "is the limit of those who are told what kind of task each is" in text
+
+
 def test_higher_can_be_better(make_run):
     better = {"metric": "accuracy", "lower_is_better": False}
     runs = read_runs([make_run("a", 0.5, 0.7, **better), make_run("b", 0.4, 0.9, **better)])

@@ -113,7 +113,7 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
 
 
 def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
-    reference: dict[str, Any] | None = None
+    references: dict[str, dict[str, Any]] = {}
     baseline: list[Path] = []
     for method in spec.methods:
         pattern = _run_path(spec, out, setting, method, budget, "*")
@@ -131,10 +131,9 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
             if (index == -1 or only_stage) and method != spec.baseline:
                 cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
             yield cell
-        if reference is None and (found := results[0].get("reference")):
-            reference = _cell(spec, setting, found["name"], "post-adaptation", [found], results[:1], runs[:1])
-    if reference:
-        yield reference
+        if (found := results[0].get("reference")) and (name := found["name"]) not in references:
+            references[name] = _cell(spec, setting, name, "post-adaptation", [found], results[:1], runs[:1])
+    yield from references.values()
 
 
 def _difference(paths: Sequence[Path], baseline: Sequence[Path]) -> dict[str, float] | None:

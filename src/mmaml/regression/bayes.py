@@ -31,6 +31,8 @@ class BayesPrediction(eqx.Module):
 
     mean: Float[Array, "*batch queries 1"]
     """Predicted values at the query inputs. No other predictor has a lower expected squared error."""
+    mean_of_mode: Float[Array, "*batch modes queries 1"]
+    """The same for one who is told the family: nobody who is can do better."""
     ess: Float[Array, "*batch"]
     """Effective sample size: from 1, all weight on one sample, to `modes * samples`."""
     mode_probabilities: Float[Array, "*batch modes"]
@@ -51,16 +53,22 @@ def posterior_mean(tasks: Task, families: Sequence[str], *, samples: int = 2048,
         drawn = [_draw(name, support, x, samples, key=k) for name, k in zip(families, keys, strict=True)]
         values, log_weights = (jnp.stack(leaves) for leaves in zip(*drawn, strict=True))
         weights = jax.nn.softmax(log_weights, axis=(0, 1))
-        mean = jnp.einsum("ms,msqo->qo", weights, values)
-        return BayesPrediction(mean, 1 / jnp.sum(weights**2), weights.sum(1))
+        mean_of_mode = jnp.einsum("ms,msqo->mqo", jax.nn.softmax(log_weights, axis=1), values)
+        probabilities = weights.sum(1)
+        mean = jnp.einsum("m,mqo->qo", probabilities, mean_of_mode)
+        return BayesPrediction(mean, mean_of_mode, 1 / jnp.sum(weights**2), probabilities)
 
     keys = jr.split(key, tasks.query.inputs.shape[0])
     return jax.lax.map(predict, (tasks.support, tasks.query.inputs, keys))
 
 
-def query_mse(prediction: BayesPrediction, tasks: Task) -> Float[Array, " tasks"]:
-    """Mean squared error of each task on its noisy query targets: `NOISE_STD**2` of it is noise."""
-    return jnp.mean((prediction.mean - tasks.query.targets) ** 2, axis=(1, 2))
+def query_mse(prediction: BayesPrediction, tasks: Task, *, told: bool = False) -> Float[Array, " tasks"]:
+    """Mean squared error of each task on its noisy query targets: `NOISE_STD**2` of it is noise.
+
+    With `told`, of one who knows the mode of every task.
+    """
+    mean = prediction.mean_of_mode[jnp.arange(len(tasks.mode)), tasks.mode] if told else prediction.mean
+    return jnp.mean((mean - tasks.query.targets) ** 2, axis=(1, 2))
 
 
 def _draw(

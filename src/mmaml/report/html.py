@@ -38,7 +38,8 @@ TITLES = {"fits": "Predictions", "trajectories": "Episodes"}
 """Of the pictures that show several runs side by side."""
 
 REFERENCES = {
-    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better"
+    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
+    "bayes-optimal, told the mode": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
 }
 """What the references of results are, by name."""
 
@@ -113,7 +114,8 @@ def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | No
 
 
 def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
-    limit = "".join(f" Dashed: {reference['name']}." for reference in references(runs))
+    limits = [reference["name"] for reference in references(runs)]
+    limit = f" Dashed: {'; '.join(limits)}." if limits else ""
     drawn = [
         (
             learning_curves(runs),

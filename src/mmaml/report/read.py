@@ -84,7 +84,7 @@ def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:
 
 
 def references(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What the results are compared with: each `reference` once, though every run of a setting has it."""
+    """What the results are compared with: each `reference` once, though several runs of a setting have it."""
     found = [result["reference"] for _, _, result in finished(runs) if "reference" in result]
     return list({reference["name"]: reference for reference in found}.values())
 

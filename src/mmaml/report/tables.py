@@ -65,11 +65,11 @@ class Table:
 def results_table(runs: Sequence[Run]) -> Table:
     """What every run of a setting achieved before and after its gradient steps; references last.
 
-    There is a column for the difference to the reference, paired task by task, if a run has it.
+    There is a column for the difference to each run's own reference, paired task by task, if a run has one.
     """
     limits = references(runs)
     paired = any("excess" in result for _, _, result in finished(runs))
-    difference = [f"vs {limits[0]['name'] if limits else 'reference'}"] * paired
+    difference = [f"vs {limits[0]['name']}" if len(limits) == 1 else "vs its limit"] * paired
     rows = []
     for i, run in enumerate(runs):
         if (result := run.result) is None:
