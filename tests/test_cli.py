@@ -103,8 +103,7 @@ def content(folder):
     return {path.relative_to(folder): path.is_dir() or path.read_bytes() for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("command", ["resume", "evaluate"])
-@pytest.mark.parametrize("model", [True, False])
+@pytest.mark.parametrize(("command", "model"), [("resume", True), ("resume", False), ("evaluate", False)])
 def test_a_finished_run_without_its_checkpoints_is_left_as_it_is(capsys, run, command, model):
     shutil.rmtree(run / "checkpoints")
     if not model:
@@ -113,8 +112,18 @@ def test_a_finished_run_without_its_checkpoints_is_left_as_it_is(capsys, run, co
     before = content(run)
     code, _, err = mmaml_command(capsys, command + " {}", run)
     assert code == 2 and f"the checkpoints of {run} are missing" in err and "--out" in err
-    assert ("can still be used, with `mmaml adapt`" in err) == model
+    assert ("can still be used, with `mmaml evaluate`, `adapt`" in err) == model
     assert content(run) == before
+
+
+def test_a_finished_run_without_its_checkpoints_is_evaluated_by_its_model(capsys, run):
+    shutil.rmtree(run / "checkpoints")
+    before = {name: (run / name).read_bytes() for name in ("evaluation.npy", "result.json", "model.safetensors")}
+    code, out, _ = mmaml_command(capsys, "evaluate {} --json", run)
+    assert code == 0 and not (run / "checkpoints").exists()
+    assert (run / "evaluation.npy").read_bytes() == before["evaluation.npy"]
+    assert (run / "model.safetensors").read_bytes() == before["model.safetensors"]
+    assert {**json.loads(out), "evaluated": None} == {**json.loads(before["result.json"]), "evaluated": None}
 
 
 def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew(capsys, run):

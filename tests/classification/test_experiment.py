@@ -63,10 +63,12 @@ def test_a_run_leaves_everything_it_promises(run):
         assert (run / name).stat().st_size > 1000
 
 
-def test_evaluating_the_best_checkpoint_again_gives_the_same(capsys, run):
-    before = json.loads((run / "result.json").read_text())["stages"]
-    code, out, _ = mmaml_command(capsys, "evaluate {} --json", run)
-    assert code == 0 and json.loads(out)["stages"] == before
+@pytest.mark.parametrize("lost", [(), ("best", "checkpoints")])
+def test_evaluating_the_best_checkpoint_or_its_model_again_gives_the_same(capsys, run, tmp_path, lost):
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns(*lost))
+    before = json.loads((run / "result.json").read_text())
+    code, out, _ = mmaml_command(capsys, "evaluate {} --json", tmp_path / "run")
+    assert code == 0 and {**json.loads(out), "evaluated": None} == {**before, "evaluated": None}
 
 
 def test_adapt_to_folders_of_pictures(capsys, run, shapes):

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+import equinox as eqx
 import numpy as np
 from jaxtyping import Float, Int
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.console import Console
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import AbstractTrainer
 from mmaml.experiments.config import ExperimentConfig
+from mmaml.experiments.modelfile import fill_learner, read_model
 from mmaml.experiments.statistics import by_mode
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
@@ -138,6 +140,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
+    A finished run whose checkpoints are gone, as in a record of it, is evaluated by its model.
     With other `tasks` or `steps` than the run's own nothing is written, since tables are made of what is there. It
     repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
     the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
@@ -146,8 +149,20 @@ def evaluate_run(
     """
     require(tasks is None or tasks >= 2, "tasks", tasks, "at least 2")
     require(steps is None or steps >= 0, "steps", steps, "0 or more")
-    iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
-    return _judge(folder, experiment, iterations, learner, tasks, steps)
+    return _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
+
+
+def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
+    """Meta-iterations and learner of a checkpoint or, without any, of the model."""
+    path = folder.best_path if experiment.keep_best else folder.checkpoints_path
+    rows = read_metrics(folder.metrics_path)
+    if path.exists() or not rows or not folder.model_path.exists():
+        return restore_learner(folder, experiment.trainer, best=experiment.keep_best)
+    best_of = min if experiment.lower_is_better else max
+    row = best_of(rows, key=lambda row: row["query"]) if experiment.keep_best else rows[-1]
+    _, tensors = read_model(folder.model_path)
+    untrained = experiment.trainer.learner
+    return int(row["step"]), fill_learner(eqx.filter_eval_shape(lambda: untrained), tensors, folder.model_path)
 
 
 def _judge(

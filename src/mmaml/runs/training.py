@@ -127,10 +127,10 @@ def _was_trained(folder: RunFolder) -> bool:
 
 
 def _lost(folder: RunFolder, path: Path) -> UserError:
-    usable = "Its model can still be used, with `mmaml adapt` (policies: `mmaml render`). "
+    usable = " Its model can still be used, with `mmaml evaluate`, `adapt` or `render`."
     return UserError(
-        f"the checkpoints of {folder.path} are missing, there are none in {path}: the run can neither be evaluated nor "
-        f"gone on with. {usable if folder.model_path.exists() else ''}Put them back, or train another run with --out."
+        f"the checkpoints of {folder.path} are missing, there are none in {path}: the run cannot be gone on with."
+        f"{usable if folder.model_path.exists() else ''} Put them back, or train another run with --out."
     )
 
 
