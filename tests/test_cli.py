@@ -57,7 +57,7 @@ def test_every_learner_of_a_setting_meets_the_same_tasks_and_has_the_limit_of_wh
     families = ("sinusoid", "linear")
     tasks = mixture(families).sample(jr.key(EVALUATION_SEED), 30)
     best = posterior_mean(tasks, families, key=jr.key(0))
-    for learner, told, name in (("mmaml", False, ""), ("multi-maml", True, ", told the mode")):
+    for learner, told, name in (("mmaml", False, ""), ("multi-maml", True, ", told")):
         reference = json.loads((runs / learner / "result.json").read_text())["reference"]
         assert reference["name"] == f"bayes-optimal{name}"
         assert reference["mean"] == pytest.approx(float(query_mse(best, tasks, told=told).mean()), rel=1e-4)

@@ -189,7 +189,7 @@ def test_results_table_and_its_best(make_run):
 
 def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of):
     told = {
-        "reference": {"name": "bayes-optimal, told the mode", **estimate(0.1)},
+        "reference": {"name": "bayes-optimal, told", **estimate(0.1)},
         "excess": {"mean": 0.3, "ci95": 0.1},
     }
     folders = [make_run("a", 2.4, 0.3), make_run("b", 2.2, 0.4, **told)]
@@ -198,9 +198,9 @@ def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of
         "+0.112 ± 0.002",
         "+0.300 ± 0.100",
     ]
-    assert [row.name for row in table.rows[2:]] == ["bayes-optimal", "bayes-optimal, told the mode"]
+    assert [row.name for row in table.rows[2:]] == ["bayes-optimal", "bayes-optimal, told"]
     text = " ".join(page_of(*folders).text.split())
-    assert "Dashed: bayes-optimal; bayes-optimal, told the mode." in text
+    assert "Dashed: bayes-optimal; bayes-optimal, told." in text
     assert "is the limit of those who are told what kind of task each is" in text
 
 

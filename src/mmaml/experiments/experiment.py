@@ -18,7 +18,7 @@ from mmaml.experiments.statistics import by_mode
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import Interrupted
-from mmaml.runs.files import write_atomically, write_json
+from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.trackers import Track
@@ -153,16 +153,14 @@ def evaluate_run(
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
-    """Meta-iterations and learner of a checkpoint or, without any, of the model."""
+    """Meta-iterations and learner: of a checkpoint, or of the model if there is none and the run was finished."""
     path = folder.best_path if experiment.keep_best else folder.checkpoints_path
-    rows = read_metrics(folder.metrics_path)
-    if path.exists() or not rows or not folder.model_path.exists():
+    if path.exists() or not folder.has_ended():
         return restore_learner(folder, experiment.trainer, best=experiment.keep_best)
-    best_of = min if experiment.lower_is_better else max
-    row = best_of(rows, key=lambda row: row["query"]) if experiment.keep_best else rows[-1]
     _, tensors = read_model(folder.model_path)
     untrained = experiment.trainer.learner
-    return int(row["step"]), fill_learner(eqx.filter_eval_shape(lambda: untrained), tensors, folder.model_path)
+    learner = fill_learner(eqx.filter_eval_shape(lambda: untrained), tensors, folder.model_path)
+    return read_json(folder.result_path)["meta_iterations"], learner
 
 
 def _judge(

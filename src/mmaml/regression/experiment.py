@@ -89,7 +89,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         told = self.config.learner == "multi-maml"
         prediction = posterior_mean(batch, self.config.families, key=jr.key(0))
         optimal = np.asarray(query_mse(prediction, batch, told=told))
-        name = "bayes-optimal, told the mode" if told else "bayes-optimal"
+        name = "bayes-optimal, told" if told else "bayes-optimal"
         reference = {"name": name, **by_mode(optimal, modes, self.modes)}
         return Evaluation(errors, modes, {"reference": reference, "excess": mean_and_ci(errors[:, -1] - optimal)})
 

@@ -39,7 +39,7 @@ TITLES = {"fits": "Predictions", "trajectories": "Episodes"}
 
 REFERENCES = {
     "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
-    "bayes-optimal, told the mode": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
+    "bayes-optimal, told": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
 }
 """What the references of results are, by name."""
 

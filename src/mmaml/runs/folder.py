@@ -87,6 +87,10 @@ class RunFolder:
         finally:
             lock.release()
 
+    def has_ended(self) -> bool:
+        """Whether there are a trained model and its evaluation."""
+        return self.model_path.is_file() and self.result_path.is_file()
+
     def read_config(self) -> dict[str, Any]:
         """The content of config.json: `domain`, `setting`, `config`, `command`, `commit`, `versions`."""
         stored = read_json(self.config_path)

@@ -130,7 +130,7 @@ def _lost(folder: RunFolder, path: Path) -> UserError:
     usable = " Its model can still be used, with `mmaml evaluate`, `adapt` or `render`."
     return UserError(
         f"the checkpoints of {folder.path} are missing, there are none in {path}: the run cannot be gone on with."
-        f"{usable if folder.model_path.exists() else ''} Put them back, or train another run with --out."
+        f"{usable if folder.has_ended() else ''} Put them back, or train another run with --out."
     )
 
 
