@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmaml.classification.datasets.folder import read_images
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from tests.classification.datasets.making import picture, write_files, write_tar, write_zip
 
 
@@ -99,6 +99,9 @@ def test_messages_about_an_archive_name_it_and_the_file(tmp_path):
         read_images(broken, 4)
     with pytest.raises(UserError, match=r"has only the class cats"):
         read_images(write_zip(tmp_path / "cats.zip", classes(["cats"])), 4)
+    more = write_zip(tmp_path / "more.zip", classes("abcd", under="more/") | {"more/b/notes.txt": b""})
+    with pytest.warns(Note, match=rf"^{more}/more/b: 1 files are left out, notes.txt for one"):
+        read_images(more, 4)
 
 
 def test_nothing_is_written_outside_while_an_archive_is_read(tmp_path):

@@ -4,6 +4,7 @@ import lzma
 import os
 import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -53,10 +54,10 @@ def archive_stem(path: Path) -> str:
 def unpacked(archive: Path) -> Iterator[Path]:
     """A folder for a while with what is in an archive, below the folders that everything in it lies in.
 
-    In messages of a `UserError` raised meanwhile the archive stands for that folder. Raises one, too, if the archive is
-    damaged, or the disk does not take it.
+    In messages of warnings and of a `UserError` raised meanwhile the archive stands for that folder. Raises one, too,
+    if the archive is damaged, or the disk does not take it.
     """
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(record=True) as notes:
         folder = Path(temporary)
         try:
             for name, read in files_in(archive):
@@ -66,6 +67,8 @@ def unpacked(archive: Path) -> Iterator[Path]:
             yield folder
         except UserError as error:
             raise UserError(str(error).replace(temporary, str(archive))) from error
+    for note in notes:
+        warnings.warn(str(note.message).replace(temporary, str(archive)), note.category, stacklevel=3)
 
 
 def _only_folders(path: Path) -> bool:

@@ -24,8 +24,7 @@ def read_images(
 
     Classes are split as the sub-folders `train`, `val` and `test` say. If there are none, they are shuffled with
     `seed`; of `n` classes, a fifth is for test and 0.16 for validation, but at least 2 for test, and at least 2 for
-    validation if there are 6 or more. The set's name is that of the folder or archive
-    if `name` is empty.
+    validation if there are 6 or more. The set's name is that of the folder or archive if `name` is empty.
 
     Raises `UserError` that names the file or folder if there are too few classes, a class has fewer than `least`
     images, stands in two splits, or has an image that cannot be read.
