@@ -132,12 +132,17 @@ def to_rich(table: Table, heading: str = "run") -> RichTable:
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column(heading, overflow="fold")
     for column in table.columns:
-        # Rich breaks lines at spaces only.
-        shown.add_column(Text(column.replace("-", "-\n")), justify="right", no_wrap=True)
+        shown.add_column(_broken_at_hyphens(column), justify="right", no_wrap=True)
     for row in table.rows:
         cells = [Text(str(cell), style="bold" if _is_best(cell) else "") for cell in row.cells]
-        shown.add_row(Text(row.name), *cells, style="dim" if row.reference else "")
+        name = _broken_at_hyphens(row.name) if row.reference else Text(row.name)
+        shown.add_row(name, *cells, style="dim" if row.reference else "")
     return shown
+
+
+def _broken_at_hyphens(words: str) -> Text:
+    # Rich breaks lines at spaces only.
+    return Text(words.replace("-", "-\n"))
 
 
 def to_markdown(table: Table, heading: str = "run") -> str:
