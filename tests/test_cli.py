@@ -116,11 +116,14 @@ def test_a_finished_run_without_its_checkpoints_is_left_as_it_is(capsys, run, co
     assert content(run) == before
 
 
-def test_a_finished_run_without_its_checkpoints_is_evaluated_by_its_model(capsys, run):
+@pytest.mark.parametrize("folder_stays", [True, False])
+def test_a_finished_run_without_its_checkpoints_is_evaluated_by_its_model(capsys, run, folder_stays):
     shutil.rmtree(run / "checkpoints")
+    if folder_stays:
+        (run / "checkpoints").mkdir()
     before = {name: (run / name).read_bytes() for name in ("evaluation.npy", "result.json", "model.safetensors")}
     code, out, _ = mmaml_command(capsys, "evaluate {} --json", run)
-    assert code == 0 and not (run / "checkpoints").exists()
+    assert code == 0 and not list(run.glob("checkpoints/*")) and (run / "checkpoints").exists() == folder_stays
     assert (run / "evaluation.npy").read_bytes() == before["evaluation.npy"]
     assert (run / "model.safetensors").read_bytes() == before["model.safetensors"]
     assert {**json.loads(out), "evaluated": None} == {**json.loads(before["result.json"]), "evaluated": None}

@@ -101,8 +101,8 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
     Raises `UserError` if there is no OpenGL to draw with.
     """
     last = environment.horizon - 1
-    tasks = examples.tasks
-    names = [task_name(environment, GoalTask(*task)) for task in zip(tasks.goal, tasks.mode, strict=True)]
+    tasks = [GoalTask(*task) for task in zip(examples.tasks.goal, examples.tasks.mode, strict=True)]
+    names = [task_name(environment, task) for task in tasks]
     with Camera(environment) as camera:
         aspect = camera.height / camera.width
         figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))
@@ -113,8 +113,8 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
             panels[0, 1].set_title(examples.phases[phase], fontsize=10, fontweight="bold")
             for row, name in enumerate(names):
                 episode = jax.tree.map(lambda leaf, row=row: leaf[row, 0], examples.episodes[phase])
-                task = jax.tree.map(lambda leaf, row=row: leaf[row], tasks)
-                for panel, image in zip(panels[row], camera.film(episode, task, (0, last // 2, last)), strict=True):
+                film = camera.film(episode, tasks[row], (0, last // 2, last))
+                for panel, image in zip(panels[row], film, strict=True):
                     panel.imshow(image)
                     panel.set(xticks=[], yticks=[])
                     panel.spines[:].set_visible(False)

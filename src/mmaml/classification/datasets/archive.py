@@ -38,11 +38,16 @@ def files_in(path: Path) -> Iterator[File]:
                     yield from _members(str(file), partial(open, file, "rb"))
                 elif _wanted(inside):
                     yield inside, partial(read_file, file)
-    elif path.is_file() and path.name.endswith(ARCHIVES):
+    elif is_archive(path):
         yield from _members(str(path), partial(open, path, "rb"))
     else:
         what = "is not of that kind" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}: what is needed is a folder or an archive ({', '.join(ARCHIVES)}).")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether there is a file that ends as archives do."""
+    return path.is_file() and path.name.endswith(ARCHIVES)
 
 
 def archive_stem(path: Path) -> str:

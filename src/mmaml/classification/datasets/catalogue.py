@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmaml.classification.datasets.aircraft import read_aircraft
-from mmaml.classification.datasets.archive import ARCHIVES
+from mmaml.classification.datasets.archive import is_archive
 from mmaml.classification.datasets.cifar import read_cifar
 from mmaml.classification.datasets.cub import read_cub
 from mmaml.classification.datasets.digits import read_digits
@@ -281,7 +281,7 @@ def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
 
 
 def _read(path: Path, side: int) -> ImageSet:
-    if path.is_dir() or path.name.endswith(ARCHIVES):
+    if path.is_dir() or is_archive(path):
         return read_images(path, side)
     return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaml.classification.datasets.archive import ARCHIVES, archive_stem, read_file, unpacked
+from mmaml.classification.datasets.archive import ARCHIVES, archive_stem, is_archive, read_file, unpacked
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import decode
 from mmaml.classification.datasets.splits import split_in_order
@@ -29,7 +29,7 @@ def read_images(
     Raises `UserError` that names the file or folder if there are too few classes, a class has fewer than `least`
     images, stands in two splits, or has an image that cannot be read.
     """
-    if path.is_file() and path.name.endswith(ARCHIVES):
+    if is_archive(path):
         with unpacked(path) as folder:
             return read_images(folder, side, channels, name=name or archive_stem(path), seed=seed, least=least)
     if not path.is_dir():

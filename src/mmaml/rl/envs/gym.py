@@ -56,7 +56,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """
         if name not in _CLASSES:
             raise ValueError(f"an environment named {name!r}; there are {', '.join(_CLASSES)}")
-        if render_mode not in (None, "rgb_array"):
+        if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode {render_mode!r}; there is 'rgb_array', or None for no pictures")
         self.render_mode = render_mode
         if issubclass(_CLASSES[name], AbstractMujocoEnvironment):
@@ -109,7 +109,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """One step with an action that is clipped to the action space. Never says that the episode is over."""
         action = np.asarray(action, np.float32)
         self._state, reward = self._step(self._state, action[None], self._drawn)
-        self._done.append(action)
+        if self.render_mode is not None:
+            self._done.append(action.copy())
         return self._observation(), float(reward[0]), False, False, {}
 
     def render(self) -> np.ndarray | None:
@@ -139,7 +140,8 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def _observation(self) -> np.ndarray:
         seen = np.array(self._observe(self._state)[0])
-        self._seen.append(seen)
+        if self.render_mode is not None:
+            self._seen.append(seen.copy())  # the caller may write into the one it gets
         return seen
 
     def _motion(self) -> Motion:
