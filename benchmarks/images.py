@@ -107,7 +107,12 @@ def measure(options: Options) -> dict[str, Any]:
     if options.convolution != "mmaml":
         Conv3x3.__call__ = {"library": library, "patches": patches}[options.convolution]
     config = ClassificationConfig(
-        learner=options.learner, shot=options.shot, meta_batch=options.tasks, channels=options.channels
+        learner=options.learner,
+        shot=options.shot,
+        meta_batch=options.tasks,
+        channels=options.channels,
+        meta_optimiser="adam",  # as the peers
+        meta_lr=1e-3,
     )
     side = options.side
     images = np.random.default_rng(0).integers(256, size=(CLASSES * IMAGES, side, side, COLOURS), dtype=np.uint8)

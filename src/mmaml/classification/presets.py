@@ -60,6 +60,10 @@ class ClassificationConfig(SupervisedConfig):
     """Longest inner gradient; longer ones are scaled down."""
     inner_clip_value: float | None = 20.0
     """Bound on each entry of an inner gradient (20 in the reference)."""
+    meta_optimiser: Literal["adam", "muon"] = "muon"
+    """What makes outer gradients into steps: Muon for weight matrices and Adam for all else, or Adam (the paper)."""
+    meta_lr: float = 3e-3
+    """Learning rate in the outer loop (0.001, with Adam, in the paper)."""
     task_microbatch: int | None = 1
     """Tasks differentiated at a time on one device: more takes more memory."""
 

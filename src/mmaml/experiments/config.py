@@ -44,7 +44,7 @@ class ExperimentConfig(abc.ABC):
     """Ignore second derivatives."""
 
     meta_lr: float = 1e-3
-    """Adam's learning rate in the outer loop."""
+    """Learning rate in the outer loop."""
     meta_schedule: Literal["cosine", "constant"] = "cosine"
     """How the outer learning rate goes on: falls to zero along a half cosine, or stays (the paper)."""
     task_microbatch: int | None = None

@@ -47,7 +47,7 @@ class RegressionConfig(SupervisedConfig):
     """Read the support points in the order of x (the paper) or as they come (the reference)."""
 
     meta_lr: float = 3e-3
-    """Adam's learning rate in the outer loop (0.001 in the paper)."""
+    """Learning rate in the outer loop (0.001 in the paper)."""
     meta_clip_norm: float | None = 2.0
     """Longest outer gradient, for network and modulator apart."""
 
