@@ -1,5 +1,6 @@
 """Every command and every program in the README and the docs runs, at tiny size."""
 
+import json
 import re
 import runpy
 import shlex
@@ -93,6 +94,26 @@ def test_numbers_of_the_results_are_those_of_the_tables():
     shown = re.findall(r"\| (-?[\d.]+ ± [\d.]+)", (ROOT / "README.md").read_text())
     assert len(shown) > 20
     assert set(shown) <= set(re.findall(r"-?[\d.]+ ± [\d.]+", page))
+
+
+def test_numbers_of_an_ablation_are_those_of_its_record():
+    def pairs(node):
+        if isinstance(node, dict) and {"mean", "ci95"} <= node.keys():
+            yield node["mean"], node["ci95"]
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from pairs(child)
+
+    seen = 0
+    for page in PAGES:
+        tables = re.findall(r"results/(ablation\w*\.json)`.*?\n((?:\|[^\n]*\n)+)", page.read_text(), re.DOTALL)
+        for name, table in tables:
+            record = list(pairs(json.loads((RESULTS.parent / name).read_text())))
+            known = {f"{mean:.3f} ± {ci:.3f}" for mean, ci in record}
+            known |= {f"{100 * mean:.2f} ± {100 * ci:.2f}" for mean, ci in record}  # per cent
+            shown = set(re.findall(r"-?[\d.]+ ± [\d.]+", table))
+            assert shown <= known, f"{page.name}, {name}: {shown - known}"
+            seen += len(shown)
+    assert seen > 50
 
 
 def test_make_targets_in_the_readme_exist():
