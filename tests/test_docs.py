@@ -17,6 +17,7 @@ from mmaml.cli import main
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "README.md"
 PAGES = [ROOT / "README.md", RESULTS, ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INTERVAL = r"-?[\d.]+ ± [\d.]+"
 POLICY = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4"
 TINY = {
     "regression": "--tasks-per-mode 1 --hidden 6 --encoder-hidden 3",
@@ -93,24 +94,23 @@ def test_numbers_of_the_results_are_those_of_the_tables():
         assert table == RESULTS or table.read_text() in page, f"{table.name} is newer than {RESULTS}"
     shown = re.findall(r"\| (-?[\d.]+ ± [\d.]+)", (ROOT / "README.md").read_text())
     assert len(shown) > 20
-    assert set(shown) <= set(re.findall(r"-?[\d.]+ ± [\d.]+", page))
+    assert set(shown) <= set(re.findall(INTERVAL, page))
 
 
 def test_numbers_of_an_ablation_are_those_of_its_record():
-    def pairs(node):
-        if isinstance(node, dict) and {"mean", "ci95"} <= node.keys():
-            yield node["mean"], node["ci95"]
-        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            yield from pairs(child)
-
     seen = 0
     for page in PAGES:
         tables = re.findall(r"results/(ablation\w*\.json)`.*?\n((?:\|[^\n]*\n)+)", page.read_text(), re.DOTALL)
         for name, table in tables:
-            record = list(pairs(json.loads((RESULTS.parent / name).read_text())))
-            known = {f"{mean:.3f} ± {ci:.3f}" for mean, ci in record}
-            known |= {f"{100 * mean:.2f} ± {100 * ci:.2f}" for mean, ci in record}  # per cent
-            shown = set(re.findall(r"-?[\d.]+ ± [\d.]+", table))
+            known = set()
+
+            def note(node, known=known):
+                if {"mean", "ci95"} <= node.keys():
+                    mean, ci = node["mean"], node["ci95"]
+                    known |= {f"{mean:.3f} ± {ci:.3f}", f"{100 * mean:.2f} ± {100 * ci:.2f}"}  # or per cent
+
+            json.loads((RESULTS.parent / name).read_text(), object_hook=lambda node, note=note: note(node) or node)
+            shown = set(re.findall(INTERVAL, table))
             assert shown <= known, f"{page.name}, {name}: {shown - known}"
             seen += len(shown)
     assert seen > 50

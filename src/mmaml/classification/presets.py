@@ -9,7 +9,7 @@ import tyro
 from mmaml.classification.datasets.archive import archive_stem
 from mmaml.experiments.config import Budget
 from mmaml.runs.config import require
-from mmaml.supervised.config import SupervisedConfig
+from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
 
 
 MODES = ("omniglot", "mini-imagenet", "fc100", "cub", "aircraft")
@@ -60,7 +60,7 @@ class ClassificationConfig(SupervisedConfig):
     """Longest inner gradient; longer ones are scaled down."""
     inner_clip_value: float | None = 20.0
     """Bound on each entry of an inner gradient (20 in the reference)."""
-    meta_optimiser: Literal["adam", "muon"] = "muon"
+    meta_optimiser: MetaOptimiser = "muon"
     """What makes outer gradients into steps: Muon for weight matrices and Adam for all else, or Adam (the paper)."""
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001, with Adam, in the paper)."""

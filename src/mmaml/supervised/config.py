@@ -7,6 +7,9 @@ from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.runs.config import require
 
 
+MetaOptimiser = Literal["adam", "muon"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig(ExperimentConfig):
     """Options that regression and classification share; each adds its own and may change a default."""
@@ -30,7 +33,7 @@ class SupervisedConfig(ExperimentConfig):
     engine: Literal["auto", "dual", "materialised"] = "auto"
     """How the inner loop is computed; the results agree."""
 
-    meta_optimiser: Literal["adam", "muon"] = "adam"
+    meta_optimiser: MetaOptimiser = "adam"
     """What makes outer gradients into steps: Adam (the paper), or Muon for weight matrices and Adam for all else."""
     post_modulation_share: float = 0.0
     """Share of the outer loss that is the query loss before any gradient step (none in the paper)."""
