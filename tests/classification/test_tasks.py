@@ -77,6 +77,27 @@ def test_a_class_is_turned_as_a_whole_and_every_way():
     np.testing.assert_allclose(np.bincount(corner[0].ravel()) / corner[0].size, 0.25, atol=0.05)
 
 
+def test_augmented_images_are_mirrored_and_moved_each_by_itself_and_in_every_way():
+    picture = np.arange(16 * 8, dtype=np.uint8).reshape(16, 8, 1)
+    source = ImageTasks(
+        np.broadcast_to(picture, (6, 16, 8, 1)), np.full(2, 3), way=2, shot=1, queries=2, name="x", augment=True
+    )
+    batch = eqx.filter_jit(source.sample)(jr.key(0), 400)
+    seen = np.round(np.concatenate([batch.support.inputs, batch.query.inputs], 1) * 255).astype(int)[..., 0]
+    rows, columns = np.arange(16), np.arange(8)
+    allowed = {
+        side[np.clip(rows + down, 0, 15)][:, np.clip(columns + right, 0, 7)].tobytes()
+        for side in (picture[..., 0].astype(int), picture[:, ::-1, 0].astype(int))
+        for down in range(-2, 3)
+        for right in range(-1, 2)
+    }
+    found = [image.tobytes() for image in seen.reshape(-1, 16, 8)]
+    assert set(found) == allowed
+    assert len(allowed) == 30
+    np.testing.assert_allclose([found.count(image) / len(found) for image in allowed], 1 / 30, atol=0.015)
+    assert np.mean([len({image.tobytes() for image in episode}) for episode in seen]) > 5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

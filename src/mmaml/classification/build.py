@@ -90,6 +90,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
             message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
         part = images.resized("train" if lacking else split, side=config.side, channels=channels)
+        turned = images.name == "omniglot" and not config.data
         try:
             parts.append(
                 ImageTasks(
@@ -99,7 +100,8 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
                     shot=config.shot,
                     queries=config.queries,
                     name=images.name,
-                    rotate=images.name == "omniglot" and not config.data,
+                    rotate=turned,
+                    augment=config.augment and split == "train" and not turned,
                 )
             )
         except ValueError as error:

@@ -41,6 +41,9 @@ class ClassificationConfig(SupervisedConfig):
     """Tasks in a meta-iteration, shared out evenly over the modes (5 in the paper's 20-way)."""
     image_size: int | None = None
     """Side of the images in pixels; default: 84 for the `paper` budget, else 28."""
+    augment: bool = False
+    """Whether images of training episodes are moved a little and every other one mirrored; not those of Omniglot, whose
+    classes are turned instead."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of the blocks of the task network and of the encoder."""

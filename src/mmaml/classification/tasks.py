@@ -16,7 +16,8 @@ class ImageTasks(AbstractTaskSource):
 
     Classes and images are drawn without replacement; the N labels are dealt out at random. With `rotate`, each class
     of an episode is turned by its own random multiple of 90°, the same for support and query, as is usual for
-    Omniglot.
+    Omniglot. With `augment`, each image is moved at random by up to an eighth of its sides, its edges filling what
+    becomes free, and every other one mirrored left to right.
     """
 
     images: UInt8[Array, "images height width channels"]
@@ -29,6 +30,7 @@ class ImageTasks(AbstractTaskSource):
     shot: int = eqx.field(static=True)
     queries: int = eqx.field(static=True)
     rotate: bool = eqx.field(static=True)
+    augment: bool = eqx.field(static=True)
     name: str = eqx.field(static=True)
 
     def __init__(
@@ -41,6 +43,7 @@ class ImageTasks(AbstractTaskSource):
         queries: int,
         name: str,
         rotate: bool = False,
+        augment: bool = False,
     ):
         """`images` are ordered by class, `counts` of them in each; `queries` are drawn of each class.
 
@@ -60,7 +63,7 @@ class ImageTasks(AbstractTaskSource):
         self.counts = jnp.asarray(counts, jnp.int32)
         self.first = jnp.asarray(np.cumsum(counts) - counts, jnp.int32)
         self.way, self.shot, self.queries = way, shot, queries
-        self.rotate, self.name = rotate, name
+        self.rotate, self.augment, self.name = rotate, augment, name
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ class ImageTasks(AbstractTaskSource):
         return jax.vmap(self._episode)(jr.split(key, n))
 
     def _episode(self, key: PRNGKeyArray) -> Task:
-        class_key, image_key, turn_key = jr.split(key, 3)
+        class_key, image_key, change_key = jr.split(key, 3)
         classes = distinct(class_key, self.counts.shape[0], self.way)
         wanted = self.shot + self.queries
         chosen = jax.vmap(lambda c, k: self.first[c] + distinct(k, self.counts[c], wanted))(
@@ -84,8 +87,11 @@ class ImageTasks(AbstractTaskSource):
         )
         images = self.images[chosen].astype(jnp.float32) / 255
         if self.rotate:
-            turns = jr.randint(turn_key, (self.way,), 0, 4)
+            turns = jr.randint(change_key, (self.way,), 0, 4)
             images = jax.vmap(_turn)(images, turns)
+        if self.augment:
+            keys = jr.split(jr.fold_in(change_key, 1), chosen.shape)
+            images = jax.vmap(jax.vmap(_vary))(images, keys)
         labels = jnp.broadcast_to(jnp.arange(self.way)[:, None], chosen.shape)
 
         def part(which: slice) -> Samples:
@@ -96,3 +102,12 @@ class ImageTasks(AbstractTaskSource):
 
 def _turn(images: Float[Array, "images side side channels"], quarter_turns: Int[Array, ""]) -> Array:
     return jax.lax.switch(quarter_turns, [lambda x, k=k: jnp.rot90(x, k, (1, 2)) for k in range(4)], images)
+
+
+def _vary(image: Float[Array, "height width channels"], key: PRNGKeyArray) -> Float[Array, "height width channels"]:
+    mirror_key, shift_key = jr.split(key)
+    image = jnp.where(jr.bernoulli(mirror_key), image[:, ::-1], image)
+    reach = np.array(image.shape[:2]) // 8
+    padded = jnp.pad(image, [*((r, r) for r in reach), (0, 0)], mode="edge")
+    start = jr.randint(shift_key, (2,), 0, 2 * reach + 1)
+    return jax.lax.dynamic_slice(padded, (*start, 0), image.shape)
