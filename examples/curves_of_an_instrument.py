@@ -14,7 +14,6 @@ import numpy as np
 import tyro
 
 import mmaml
-from mmaml.cli import main as run_mmaml
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,21 @@ def draw(model: mmaml.RegressionModel, path: Path) -> None:
     figure.savefig(path)
 
 
-def main(options: Options) -> int:
+def main(options: Options) -> None:
     """Make the files, train on them, use the model."""
-    run = options.folder / "run"
-    write_tasks(options.folder / "tasks", options.tasks)
-    options_of_run = f"--meta-iterations {options.meta_iterations} --evaluation-tasks 2000 --overwrite".split()
-    code = run_mmaml(
-        ["train", "regression", "--data", str(options.folder / "tasks"), "--out", str(run), *options_of_run]
+    tasks = options.folder / "tasks"
+    write_tasks(tasks, options.tasks)
+    model = mmaml.train(
+        "regression",
+        data=tasks,
+        meta_iterations=options.meta_iterations,
+        evaluation_tasks=2000,
+        out=options.folder / "run",
+        overwrite=True,
     )
-    if code == 0:
-        draw(mmaml.load(run), options.folder / "fits.png")
-        print(f"Fits: {options.folder / 'fits.png'}")
-    return code
+    draw(model, options.folder / "fits.png")
+    print(f"Fits: {options.folder / 'fits.png'}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(tyro.cli(Options)))
+    main(tyro.cli(Options))

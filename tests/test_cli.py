@@ -194,6 +194,34 @@ def test_adapt_agrees_with_python_and_with_an_exported_file(capsys, run, tmp_pat
         assert f"like this one: {next(iter(fitted.mode_neighbours))} " in err
 
 
+def test_python_trains_and_resumes_what_the_command_line_does(runs, tmp_path):
+    options = {"budget": "smoke", "meta_iterations": 4, "evaluation_tasks": 30, "tasks_per_mode": 2, "hidden": [8]}
+    options |= {"encoder_hidden": 4, "inner_steps": 2}
+    models = [mmaml.train("regression-2", out=tmp_path / "run", **options), mmaml.load(runs / "mmaml")]
+    (tmp_path / "run" / "result.json").unlink()
+    models.append(mmaml.resume(tmp_path / "run"))
+    first, *others = [model.adapt([-1, 0, 2], [1, 0.1, -2]).predict([1, 3]) for model in models]
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    assert (tmp_path / "run" / "report.html").is_file() and (tmp_path / "run" / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "message"),
+    [
+        ("regression5", {}, "'regression5' is no preset; did you mean regression-5"),
+        ("regression-2", {"inner_learning_rate": 1}, "'inner_learning_rate' is no option of regression-2; "),
+        ("regression-2", {"shots": "five"}, "--shots is 'five', but must be int"),
+        ("regression-2", {"shots": 0}, "--shots is 0, but must be at least 1"),
+        ("regression", {"data": "nowhere"}, "nowhere is not a folder"),
+    ],
+)
+def test_python_is_told_what_is_wrong_with_its_options_before_anything_is_written(tmp_path, preset, options, message):
+    with pytest.raises(UserError, match=message):
+        mmaml.train(preset, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_multi_maml_must_be_told_the_mode(runs):
     model = mmaml.load(runs / "multi-maml")
     with pytest.raises(ValueError, match=r"one of sinusoid, linear; got None"):

@@ -1,5 +1,6 @@
 """Every command and every program in the README and the docs runs, at tiny size."""
 
+import functools
 import json
 import re
 import runpy
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mmaml
 from mmaml.cli import main
 
 
@@ -65,6 +67,8 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
             arguments += TINY[arguments[1].split("-")[0]].split()
             arguments += ["--meta-iterations", "2", "--evaluation-tasks", "20", "--inner-steps", "1", "--overwrite"]
         assert main(arguments) == 0, command
+    tiny = {"meta_iterations": 2, "evaluation_tasks": 20, "tasks_per_mode": 1}
+    monkeypatch.setattr(mmaml, "train", functools.partial(mmaml.train, **tiny))
     programs = blocks("python")
     assert len(programs) >= 2
     for program in programs:
@@ -131,5 +135,5 @@ def test_example_of_a_network_of_one_s_own_learns(capsys):
 def test_example_runs(tmp_path):
     example = runpy.run_path(str(ROOT / "examples" / "curves_of_an_instrument.py"))
     options = example["Options"](folder=tmp_path, tasks=4, meta_iterations=2)
-    assert example["main"](options) == 0
+    example["main"](options)
     assert (tmp_path / "fits.png").stat().st_size > 10_000

@@ -22,7 +22,10 @@ from mmaml.core.task import Mixture as Mixture
 from mmaml.core.task import Samples as Samples
 from mmaml.core.task import Task as Task
 from mmaml.hub import load as load
+from mmaml.hub import resume as resume
+from mmaml.hub import train as train
 from mmaml.regression.model import AdaptedRegressor as AdaptedRegressor
 from mmaml.regression.model import RegressionModel as RegressionModel
+from mmaml.runs.errors import Interrupted as Interrupted
 from mmaml.runs.errors import RunFailed as RunFailed
 from mmaml.runs.errors import UserError as UserError

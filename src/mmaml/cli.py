@@ -20,14 +20,13 @@ from mmaml import hub
 from mmaml.cli_data import data
 from mmaml.domains import DOMAINS, PRESETS, TABLES, domain_of, open_experiment
 from mmaml.experiments.config import Budget
-from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
+from mmaml.experiments.experiment import AbstractExperiment, evaluate_run
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.html import write_report
 from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
 from mmaml.rl.model import PolicyModel
-from mmaml.runs import trackers
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
@@ -62,13 +61,7 @@ def train(
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
-    prepare_jax()
-    config.check()
-    domain = domain_of(config)
-    experiment = DOMAINS[domain].experiment(config)  # fails before anything is written, if the data cannot be used
-    path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
-    folder = RunFolder.create(path, domain, config.short_name, to_dict(experiment.config), overwrite=overwrite)
-    _complete(folder, experiment, tensorboard, json)
+    _complete(*hub.begin(config, out, overwrite), tensorboard, json)
 
 
 @app.command
@@ -80,9 +73,7 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
-    folder = RunFolder.open(run)
-    prepare_jax(folder.read_config().get("devices"))
-    _complete(folder, open_experiment(folder), tensorboard, json)
+    _complete(*hub.reopen(run), tensorboard, json)
 
 
 @app.command
@@ -299,9 +290,7 @@ def _console(json: bool) -> Console:
 
 def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bool, json: bool) -> None:
     console = _console(json)
-    with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
-        result = complete_run(folder, experiment, console, track)
-    write_report([folder], folder.report_path)
+    result = hub.complete(folder, experiment, console, tensorboard=tensorboard)
     _show_results(read_runs([folder]), result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
 

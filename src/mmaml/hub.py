@@ -1,15 +1,104 @@
-"""Trained models by path."""
+"""Runs and trained models by path, for the command line and for Python."""
 
+import difflib
 import warnings
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich.console import Console
 
-from mmaml.domains import DOMAINS, domain_of
+from mmaml.domains import DOMAINS, PRESETS, domain_of, open_experiment
+from mmaml.experiments.config import ExperimentConfig
+from mmaml.experiments.experiment import AbstractExperiment, complete_run
 from mmaml.experiments.modelfile import read_model
+from mmaml.report.html import write_report
+from mmaml.runs import trackers
+from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
+
+
+def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False, **options: Any) -> Any:
+    """Meta-train, evaluate and write a report, as `mmaml train PRESET` does; returns the trained model, as `load` does.
+
+    `options` are those of the command, with underscores; several values are a list. The run is kept in the
+    folder `out` (default: runs/<setting>-<learner>-<budget>), from where `resume` goes on with it.
+
+    Raises `UserError` for an unknown preset, an option or a value that cannot be, data that cannot be used, or a folder
+    that holds a run already, unless it is to `overwrite` it; `Interrupted` after Ctrl-C; `RunFailed` if the training
+    diverges.
+    """
+    folder, experiment = begin(_configure(preset, options), None if out is None else Path(out), overwrite)
+    complete(folder, experiment)
+    return load(folder.path)
+
+
+def resume(run: str | Path) -> Any:
+    """Go on with the run in the folder `run`, as `mmaml resume` does; returns the trained model.
+
+    Raises what `train` raises.
+    """
+    folder, experiment = reopen(Path(run))
+    complete(folder, experiment)
+    return load(folder.path)
+
+
+def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[RunFolder, AbstractExperiment]:
+    """A new run's folder and what is to be trained in it. Nothing is written if the options or the data cannot be used.
+
+    Raises `UserError` for those, and for a folder that holds a run already.
+    """
+    prepare_jax()
+    config.check()
+    domain = domain_of(config)
+    experiment = DOMAINS[domain].experiment(config)
+    path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
+    stored = to_dict(experiment.config)
+    return RunFolder.create(path, domain, config.short_name, stored, overwrite=overwrite), experiment
+
+
+def reopen(run: Path) -> tuple[RunFolder, AbstractExperiment]:
+    """The folder of a run that was begun, and what is trained in it. Raises `UserError` if there is none."""
+    folder = RunFolder.open(run)
+    prepare_jax(folder.read_config().get("devices"))
+    return folder, open_experiment(folder)
+
+
+def complete(
+    folder: RunFolder,
+    experiment: AbstractExperiment,
+    console: Console | None = None,
+    *,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
+    """Do what is left to do of a run, report included, with progress on `console`; returns its result."""
+    with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
+        result = complete_run(folder, experiment, console or Console(), track)
+    write_report([folder], folder.report_path)
+    return result
+
+
+def _configure(preset: str, options: dict[str, Any]) -> ExperimentConfig:
+    if preset not in PRESETS:
+        raise UserError(_unknown("preset", preset, PRESETS))
+    config = PRESETS[preset]
+    defaults = to_dict(config)
+    for name, value in options.items():
+        if name not in defaults:
+            raise UserError(_unknown(f"option of {preset}", name, defaults))
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        plain = [str(entry) if isinstance(entry, Path) else entry for entry in (value if several else [value])]
+        defaults[name] = plain if several or isinstance(defaults[name], tuple) else plain[0]
+    return from_dict(type(config), defaults)
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
+    return f"{name!r} is no {what}; {hint}"
 
 
 def load(path: str | Path) -> Any:
