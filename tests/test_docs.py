@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def blocks(language):
 def workplace(tmp_path_factory):
     """A folder with the files that the commands name."""
     folder = tmp_path_factory.mktemp("docs")
+    for run in re.findall(r'"(results/runs/[\w-]+)"', "".join(blocks("python"))):
+        shutil.copytree(ROOT / run, folder / run)
     rng = np.random.default_rng(0)
     for kind, slope in (("decay", -1), ("growth", 1)):
         (folder / "my-tasks" / kind).mkdir(parents=True)
@@ -73,7 +76,9 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
     assert len(programs) >= 2
     for program in programs:
         exec(program, {})  # the README's own text
-    assert re.search(r"\{'(decay|growth)': [01]\.", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert "{'sinusoid': 1.0}" in printed
+    assert re.search(r"\{'(decay|growth)': [01]\.", printed)
 
 
 @pytest.mark.parametrize("domain", ["regression", "classification"])
