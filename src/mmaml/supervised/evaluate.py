@@ -4,10 +4,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.parallel import over_devices
 from mmaml.core.task import Task
 
 
@@ -16,7 +18,8 @@ def evaluate(
 ) -> Float[np.ndarray, "tasks stages"]:
     """`metric` on every task's query set after 0, 1, …, `steps` gradient steps (default: those of meta-training).
 
-    The steps lower `loss` on the support set. `at_once` tasks are worked on together, which bounds memory.
+    The steps lower `loss` on the support set. The tasks are shared out over all devices, and each works on `at_once` of
+    them together, which bounds memory.
     """
     return np.asarray(_stages(learner, tasks, loss, metric, steps, at_once))
 
@@ -25,8 +28,16 @@ def evaluate(
 def _stages(
     learner: AbstractLearner, tasks: Task, loss: Loss, metric: Loss, steps: int | None, at_once: int
 ) -> Float[Array, "tasks stages"]:
-    def stages(task: Task) -> Float[Array, " stages"]:
-        path = learner.adapt(task.support, task.mode, loss, steps=steps)
-        return jnp.stack([metric(model(task.query.inputs), task.query.targets) for model in path])
+    arrays, rest = eqx.partition(learner, eqx.is_array)
 
-    return jax.lax.map(stages, tasks, batch_size=at_once)
+    def share(arrays: PyTree, tasks: Task) -> Float[Array, "tasks stages"]:
+        learner = eqx.combine(arrays, rest)
+
+        def stages(task: Task) -> Float[Array, " stages"]:
+            path = learner.adapt(task.support, task.mode, loss, steps=steps)
+            return jnp.stack([metric(model(task.query.inputs), task.query.targets) for model in path])
+
+        # An axis of one task slows CPUs down.
+        return jax.lax.map(stages, tasks, batch_size=at_once if at_once > 1 else None)
+
+    return over_devices(share, arrays, tasks, Mesh(jax.devices(), "tasks"))
