@@ -83,7 +83,7 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
 
 @pytest.mark.parametrize("domain", ["regression", "classification"])
 def test_every_option_the_docs_name_exists(capsys, domain):
-    for command in (["train", f"{domain}-5"], ["adapt"]):
+    for command in (["train", f"{domain}-5"], ["train", domain], ["adapt"]):
         with pytest.raises(SystemExit):
             main([*command, "--help"])
     known = capsys.readouterr().out

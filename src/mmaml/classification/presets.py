@@ -42,8 +42,8 @@ class ClassificationConfig(SupervisedConfig):
     image_size: int | None = None
     """Side of the images in pixels; default: 84 for the `paper` budget, else 28."""
     augment: bool = False
-    """Whether images of training episodes are moved a little and every other one mirrored; not those of Omniglot, whose
-    classes are turned instead."""
+    """Whether images of training episodes are moved a little and every other one mirrored, which keeps few classes from
+    being learnt by heart; not those of Omniglot, whose classes are turned instead."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of the blocks of the task network and of the encoder."""
@@ -117,7 +117,9 @@ PRESETS: dict[str, ClassificationConfig] = {
     for modes in (2, 3, 5)
 } | {
     "omniglot": ClassificationConfig(preset="omniglot", datasets=MODES[:1]),
-    "classification": ClassificationConfig(preset="classification", normalise_by="support", mode_rates="shared"),
+    "classification": ClassificationConfig(
+        preset="classification", augment=True, normalise_by="support", mode_rates="shared"
+    ),
 }
 """The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone; and `classification`, for `data`
 of one's own."""
