@@ -1,6 +1,5 @@
 """Every command and every program in the README and the docs runs, at tiny size."""
 
-import functools
 import json
 import re
 import runpy
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mmaml
 from mmaml.cli import main
 
 
@@ -70,8 +68,6 @@ def test_commands_then_programs(workplace, monkeypatch, capsys):
             arguments += TINY[arguments[1].split("-")[0]].split()
             arguments += ["--meta-iterations", "2", "--evaluation-tasks", "20", "--inner-steps", "1", "--overwrite"]
         assert main(arguments) == 0, command
-    tiny = {"meta_iterations": 2, "evaluation_tasks": 20, "tasks_per_mode": 1}
-    monkeypatch.setattr(mmaml, "train", functools.partial(mmaml.train, **tiny))
     programs = blocks("python")
     assert len(programs) >= 2
     for program in programs:
