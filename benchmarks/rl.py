@@ -87,10 +87,9 @@ def measure_rollouts(options: Options) -> dict[str, Any]:
     import equinox as eqx
     import jax
     import jax.random as jr
-    from jax.sharding import Mesh
 
     from mmaml.core.network import TaskModel
-    from mmaml.core.parallel import over_devices
+    from mmaml.core.parallel import all_devices, over_devices
     from mmaml.nn.policy import GaussianPolicy
     from mmaml.rl.envs.catalogue import ENVIRONMENTS
     from mmaml.rl.envs.environment import AbstractMujocoEnvironment
@@ -135,7 +134,7 @@ def measure_rollouts(options: Options) -> dict[str, Any]:
             "share_of_engine_rate": engine / seconds,
         }
 
-    mesh = Mesh(jax.devices(), "tasks")
+    mesh = all_devices()
 
     @eqx.filter_jit
     def work() -> Any:

@@ -85,14 +85,22 @@ def _configure(preset: str, options: dict[str, Any]) -> ExperimentConfig:
     if preset not in PRESETS:
         raise UserError(_unknown("preset", preset, PRESETS))
     config = PRESETS[preset]
-    defaults = to_dict(config)
-    for name, value in options.items():
-        if name not in defaults:
-            raise UserError(_unknown(f"option of {preset}", name, defaults))
-        several = isinstance(value, Sequence) and not isinstance(value, str)
-        plain = [str(entry) if isinstance(entry, Path) else entry for entry in (value if several else [value])]
-        defaults[name] = plain if several or isinstance(defaults[name], tuple) else plain[0]
-    return from_dict(type(config), defaults)
+    values = to_dict(config)
+    for name, given in options.items():
+        if name not in values:
+            raise UserError(_unknown(f"option of {preset}", name, values))
+        value = _plain(given)
+        alone = isinstance(values[name], tuple) and not isinstance(value, tuple)
+        values[name] = (value,) if alone else value
+    return from_dict(type(config), values)
+
+
+def _plain(value: Any) -> Any:
+    """As a configuration holds it: paths as strings, sequences as tuples."""
+    if isinstance(value, Path):
+        return str(value)
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(map(_plain, value)) if several else value
 
 
 def _unknown(what: str, name: str, known: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
-from mmaml.core.parallel import mean_value_and_grad
+from mmaml.core.parallel import all_devices, mean_value_and_grad
 from mmaml.core.task import AbstractTaskSource, Task
 
 
@@ -104,7 +104,7 @@ class MetaTrainer(AbstractTrainer):
     key: PRNGKeyArray
     post_modulation_share: float = eqx.field(static=True, default=0.0)
     task_microbatch: int | None = eqx.field(static=True, default=None)
-    mesh: Mesh = eqx.field(static=True, default_factory=lambda: Mesh(jax.devices(), "tasks"))
+    mesh: Mesh = eqx.field(static=True, default_factory=all_devices)
 
     def initial_optimiser(self, parameters: PyTree) -> PyTree:
         """The optimiser's state before the first meta-iteration."""

@@ -11,6 +11,11 @@ from jaxtyping import Array, Float, PyTree
 _EVERYWHERE, _BY_TASK = PartitionSpec(), PartitionSpec("tasks")
 
 
+def all_devices() -> Mesh:
+    """All of JAX's devices, ready to share tasks out over."""
+    return Mesh(jax.devices(), "tasks")
+
+
 def mean_over_tasks(
     measure: Callable[[PyTree, PyTree], PyTree],
     parameters: PyTree,

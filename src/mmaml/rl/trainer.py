@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.sharding import Mesh
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import AbstractTrainer, MetaState, Numbers, repeat
-from mmaml.core.parallel import over_devices
+from mmaml.core.parallel import all_devices, over_devices
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration, returns
 from mmaml.rl.outer import AbstractOuter, Lesson, Progress, Review
@@ -30,7 +29,7 @@ class PolicyTrainer(AbstractTrainer):
     tasks_per_step: int = eqx.field(static=True)
     key: PRNGKeyArray
     task_microbatch: int | None = eqx.field(static=True, default=None)
-    mesh: Mesh = eqx.field(static=True, default_factory=lambda: Mesh(jax.devices(), "tasks"))
+    mesh: Mesh = eqx.field(static=True, default_factory=all_devices)
 
     def initial_optimiser(self, parameters: PyTree) -> PyTree:
         """The optimiser's state before the first meta-iteration."""

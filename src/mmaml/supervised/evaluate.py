@@ -4,12 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.parallel import over_devices
+from mmaml.core.parallel import all_devices, over_devices
 from mmaml.core.task import Task
 
 
@@ -40,4 +39,4 @@ def _stages(
         # An axis of one task slows CPUs down.
         return jax.lax.map(stages, tasks, batch_size=at_once if at_once > 1 else None)
 
-    return over_devices(share, arrays, tasks, Mesh(jax.devices(), "tasks"))
+    return over_devices(share, arrays, tasks, all_devices())
