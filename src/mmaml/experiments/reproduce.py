@@ -104,8 +104,11 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
     experiment = spec.experiment(config)
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
-        if from_dict(type(config), folder.read_config()["config"]) != experiment.config:
+        begun = from_dict(type(config), folder.read_config()["config"])
+        # How many tasks at a time is no part of what is reproduced.
+        if replace(begun, task_microbatch=experiment.config.task_microbatch) != experiment.config:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
+        experiment = spec.experiment(begun)
     else:
         folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
     with no_tracker() as track:

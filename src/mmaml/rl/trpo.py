@@ -63,7 +63,9 @@ class TRPO(AbstractOuter):
 
         before, gradient = review.mean_value_and_grad(loss, parameters)
         direction, _ = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=self.solver_steps)
-        length = jnp.sqrt(2 * self.max_kl / jnp.maximum(optax.tree.vdot(direction, curvature(direction)), 1e-12))
+        # Conjugate gradients leave a residual orthogonal to what they found: this is direction · curvature(direction).
+        bend = optax.tree.vdot(direction, gradient)
+        length = jnp.sqrt(2 * self.max_kl / jnp.maximum(bend, 1e-12))
 
         def attempt(search: _Search) -> _Search:
             step = length * self.shrink**search.tried
