@@ -3,14 +3,18 @@
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from mmaml.experiments import reproduce
 from mmaml.experiments.reproduce import TableSpec, reproduce_table, write_table
 from mmaml.regression.presets import PRESETS
+from mmaml.runs.config import to_dict
 from mmaml.runs.errors import DataError, UserError
+from mmaml.runs.folder import RunFolder
 
 
 SPEC = TableSpec(
@@ -84,6 +88,24 @@ def test_a_run_that_was_stopped_and_evaluated_is_not_taken_for_done(tmp_path):
     options = {"budget": "cpu", "settings": (), "methods": (), "seeds": (0,), "console": Console(file=said)}
     reproduce_table(replace(SPEC, experiment=begin), tmp_path, **options)
     assert said.getvalue() == "2 modes is left out: mmaml goes on\n"
+
+
+@pytest.mark.parametrize(("option", "value"), [("task_microbatch", 3), ("meta_lr", 0.5)])
+def test_a_run_goes_on_as_it_began_unless_it_is_another(tmp_path, monkeypatch, option, value):
+    """How many tasks are done at a time is the run's own business."""
+    begun = replace(PRESETS["regression-2"], **{option: value})
+    RunFolder.create(tmp_path / "runs" / "regression-2-mmaml-film-cpu-seed0", "regression", "r", to_dict(begun))
+    went_on = []
+    monkeypatch.setattr(reproduce, "complete_run", lambda folder, experiment, *rest: went_on.append(experiment.config))
+    spec = replace(SPEC, experiment=lambda config: SimpleNamespace(config=config))
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    options = {"budget": "cpu", "settings": (), "methods": ("mmaml-film",), "seeds": (0,), "console": Console()}
+    if option == "task_microbatch":
+        reproduce_table(spec, tmp_path, **options)
+        assert went_on == [begun]
+    else:
+        with pytest.raises(UserError, match="with other options than this table's"):
+            reproduce_table(spec, tmp_path, **options)
 
 
 def test_without_values_of_single_tasks_there_is_no_difference(tmp_path):
