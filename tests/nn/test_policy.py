@@ -1,7 +1,6 @@
-"""The Gaussian policy against SciPy, quadrature and its formula in NumPy."""
+"""Policies against their formula in NumPy."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -9,14 +8,10 @@ import pytest
 from scipy import stats
 
 from mmaml.core.modulation import OPERATORS, FiLM
-from mmaml.nn.policy import Gaussian, GaussianPolicy
+from mmaml.nn.policy import CategoricalPolicy, GaussianPolicy
 
 
 RNG = np.random.default_rng(0)
-
-
-def gaussian(*shape):
-    return Gaussian(*(jnp.asarray(a, jnp.float32) for a in (RNG.normal(size=shape), 0.5 * RNG.normal(size=shape))))
 
 
 def policy(key=0, sizes=(3, 5, 4, 2)):
@@ -27,40 +22,6 @@ def policy(key=0, sizes=(3, 5, 4, 2)):
         return [*(layer.bias for layer in (*n.hidden, n.head)), n.log_std]
 
     return eqx.tree_at(others, net, [0.3 * jr.normal(jr.key(i), a.shape) for i, a in enumerate(others(net))])
-
-
-def test_log_prob_is_that_of_independent_normals():
-    density, x = gaussian(6, 3), gaussian(6, 3).mean
-    expected = stats.norm.logpdf(x, density.mean, np.exp(density.log_std)).sum(-1)
-    np.testing.assert_allclose(density.log_prob(x), expected, rtol=1e-5)
-
-
-def test_divergence_is_the_integral_it_stands_for():
-    p, q = gaussian(5, 1), gaussian(5, 1)
-    x = np.linspace(-30, 30, 200_001)
-    for i in range(5):
-        log_p, log_q = (stats.norm.logpdf(x, g.mean[i, 0], np.exp(g.log_std[i, 0])) for g in (p, q))
-        integral = np.trapezoid(np.exp(log_p) * (log_p - log_q), x)
-        assert float(p.divergence(q)[i]) == pytest.approx(integral, rel=1e-4)
-
-
-def test_divergences_of_independent_coordinates_add_up():
-    p, q = gaussian(4, 3), gaussian(4, 3)
-    each = [
-        Gaussian(p.mean[:, i : i + 1], p.log_std[:, i : i + 1]).divergence(
-            Gaussian(q.mean[:, i : i + 1], q.log_std[:, i : i + 1])
-        )
-        for i in range(3)
-    ]
-    np.testing.assert_allclose(p.divergence(q), sum(each), rtol=1e-5)
-
-
-def test_divergence_from_itself_is_zero_and_at_its_least():
-    p = gaussian(4, 3)
-    value, slope = jax.value_and_grad(lambda other: p.divergence(other).sum())(p)
-    assert float(value) == 0
-    np.testing.assert_allclose(np.concatenate(jax.tree.leaves(slope)), 0, atol=1e-6)
-    assert (p.divergence(gaussian(4, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("gammas", [None, (0.0, 0.0), (0.7, -0.4)])
@@ -78,6 +39,15 @@ def test_policy_scales_pre_activations_by_one_plus_gamma(gammas):
     said = net(jnp.asarray(x, jnp.float32), modulation)
     np.testing.assert_allclose(said.mean, np.asarray(net.head.weight) @ h + net.head.bias, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(said.log_std, net.log_std)
+
+
+def test_a_policy_of_choices_is_that_of_numbers_without_deviations():
+    net, x = policy(), jnp.asarray(RNG.normal(size=3), jnp.float32)
+    choices = CategoricalPolicy(3, 2, (5, 4), key=jr.key(1))
+    choices = eqx.tree_at(lambda n: (n.hidden, n.head), choices, (net.hidden, net.head))
+    modulation = tuple(FiLM(jnp.full(w, 0.3), jnp.full(w, -0.2)) for w in net.widths)
+    assert choices.widths == net.widths
+    np.testing.assert_array_equal(choices(x, modulation).logits, net(x, modulation).mean)
 
 
 def test_identity_modulation_changes_nothing():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmaml.core.task import Samples
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import Gaussian
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.experience import Experience
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
-from mmaml.nn.policy import Gaussian, GaussianPolicy
+from mmaml.nn.distribution import Gaussian
+from mmaml.nn.policy import GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.experience import Experience

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import Gaussian
 from mmaml.rl.experience import Trajectories, advantage_estimates, discounted_sums, learn_from, linear_baseline
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmaml.core.learners import MMAML
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import Gaussian
 from mmaml.rl.camera import Camera
 from mmaml.rl.embed import embed_tasks, goal_map
 from mmaml.rl.envs.ant import Ant

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from mmaml import MAML, InnerLoop, TaskModel
 from mmaml.core.inner import gradient_step
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import Gaussian
 from mmaml.rl.experience import Experience
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import clipped_ratio, divergence, likelihood_ratio, log_likelihood

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from mmaml.nn.policy import Gaussian
 from mmaml.rl.build import make_exploration, make_learner, make_outer
 from mmaml.rl.objectives import divergence, likelihood_ratio
 from mmaml.rl.outer import Lesson, Review, walk
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.trainer import PolicyTrainer
-from mmaml.rl.trpo import TRPO, _fisher_times
+from mmaml.rl.trpo import TRPO
 
 
 CONFIG = replace(PRESETS["navigation"], hidden=(5,), encoder_hidden=3, rollouts=2, tasks_per_step=3, learner="maml")
@@ -47,15 +46,6 @@ def outcome(trainer, parameters, lessons):
         return likelihood_ratio(said, seen), divergence(said, seen)
 
     return jax.tree.map(jnp.mean, jax.vmap(one)(lessons))
-
-
-def test_fisher_information_is_the_curvature_of_the_divergence():
-    policy = Gaussian(jnp.array([0.3, -1.0]), jnp.array([0.2, -0.5]))
-    flat, unravel = ravel_pytree(policy)
-    hessian = jax.hessian(lambda x: policy.divergence(unravel(x)))(flat)
-    for direction in np.eye(4, dtype=np.float32):
-        ours, _ = ravel_pytree(_fisher_times(policy, unravel(jnp.asarray(direction))))
-        np.testing.assert_allclose(ours, hessian @ direction, rtol=1e-5, atol=1e-6)
 
 
 def test_the_loss_falls_within_the_trust_region(trainer, lessons):

@@ -1,4 +1,4 @@
-"""A policy whose hidden layers can be modulated, and the distribution it says."""
+"""Policies whose hidden layers can be modulated."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,24 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.modulation import Modulation
 from mmaml.core.network import AbstractNetwork
-
-
-class Gaussian(eqx.Module):
-    """Normal distribution of independent coordinates, the last axis."""
-
-    mean: Float[Array, "*batch size"]
-    log_std: Float[Array, "*batch size"]
-
-    def log_prob(self, x: Float[Array, "*batch size"]) -> Float[Array, "*batch"]:
-        """Logarithm of the density at `x`."""
-        z = (x - self.mean) * jnp.exp(-self.log_std)
-        return -jnp.sum(0.5 * z**2 + self.log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
-
-    def divergence(self, other: "Gaussian") -> Float[Array, "*batch"]:
-        """KL(self ‖ other)."""
-        ratio = jnp.exp(2 * (self.log_std - other.log_std))
-        z = (self.mean - other.mean) * jnp.exp(-other.log_std)
-        return jnp.sum(other.log_std - self.log_std + 0.5 * (ratio + z**2 - 1), axis=-1)
+from mmaml.nn.distribution import Categorical, Gaussian
 
 
 class GaussianPolicy(AbstractNetwork):
@@ -42,25 +25,54 @@ class GaussianPolicy(AbstractNetwork):
     log_std: Float[Array, "*modes action"]
 
     def __init__(self, observation_size: int, action_size: int, hidden_sizes: Sequence[int], *, key: PRNGKeyArray):
-        sizes = [observation_size, *hidden_sizes, action_size]
-        keys = jr.split(key, len(sizes) - 1)
-        *hidden, head = [glorot(n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
-        self.hidden = tuple(hidden)
-        self.head = head
+        self.hidden, self.head = _layers([observation_size, *hidden_sizes, action_size], key)
         self.log_std = jnp.zeros(action_size)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Units of each hidden layer."""
-        return tuple(layer.out_features for layer in self.hidden)  # pyright: ignore[reportReturnType]
+        return _widths(self.hidden)
 
     def __call__(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Gaussian:
         """The distribution of actions after one observation."""
-        h = x
-        for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
-            h = layer(h)
-            h = jnp.tanh(h if modulate is None else modulate(h))
-        return Gaussian(self.head(h), self.log_std)
+        return Gaussian(self.head(_features(self.hidden, x, modulation)), self.log_std)
+
+
+class CategoricalPolicy(AbstractNetwork):
+    """As `GaussianPolicy`, for actions that are one of `choices`: their logits instead of a mean and a deviation."""
+
+    hidden: tuple[eqx.nn.Linear, ...]
+    head: eqx.nn.Linear
+
+    def __init__(self, observation_size: int, choices: int, hidden_sizes: Sequence[int], *, key: PRNGKeyArray):
+        self.hidden, self.head = _layers([observation_size, *hidden_sizes, choices], key)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return _widths(self.hidden)
+
+    def __call__(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Categorical:
+        """The distribution of choices after one observation."""
+        return Categorical(self.head(_features(self.hidden, x, modulation)))
+
+
+def _layers(sizes: Sequence[int], key: PRNGKeyArray) -> tuple[tuple[eqx.nn.Linear, ...], eqx.nn.Linear]:
+    keys = jr.split(key, len(sizes) - 1)
+    *hidden, head = [glorot(n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
+    return tuple(hidden), head
+
+
+def _widths(hidden: Sequence[eqx.nn.Linear]) -> tuple[int, ...]:
+    return tuple(layer.out_features for layer in hidden)  # pyright: ignore[reportReturnType]
+
+
+def _features(hidden: Sequence[eqx.nn.Linear], x: Float[Array, " in"], modulation: Modulation | None) -> Array:
+    """What the last hidden layer makes of one observation."""
+    for layer, modulate in zip(hidden, modulation or [None] * len(hidden), strict=True):
+        x = layer(x)
+        x = jnp.tanh(x if modulate is None else modulate(x))
+    return x
 
 
 def glorot(in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:

@@ -7,7 +7,7 @@ from jaxtyping import PRNGKeyArray
 from mmaml.core.inner import InnerLoop
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
-from mmaml.nn.policy import GaussianPolicy
+from mmaml.nn.policy import CategoricalPolicy, GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
@@ -41,8 +41,9 @@ def make_learner(
     policy_key, encoder_key, heads_key = jr.split(key, 3)
     sizes = environment.observation_size, environment.action_size
 
-    def policy(key: PRNGKeyArray) -> GaussianPolicy:
-        return GaussianPolicy(*sizes, config.hidden, key=key)
+    def policy(key: PRNGKeyArray) -> GaussianPolicy | CategoricalPolicy:
+        kind = CategoricalPolicy if environment.discrete else GaussianPolicy
+        return kind(*sizes, config.hidden, key=key)
 
     inner = InnerLoop(
         rates=config.inner_lr,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mmaml.core.task import Samples
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import AbstractDistribution
 
 
 RIDGE = 1e-5
@@ -16,14 +16,14 @@ CLIP = 10.0
 class Trajectories(eqx.Module):
     """Whole episodes; a batch has more leading axes, as a task's `rollouts`.
 
-    Actions are as the policy said them, before scaling and clipping; `behaviour` is the distribution they were drawn
-    from.
+    Actions are as the policy said them, before scaling and clipping, choices with a one at their place; `behaviour`
+    is the distribution they were drawn from.
     """
 
     observations: Float[Array, "*batch steps observation"]
     actions: Float[Array, "*batch steps action"]
     rewards: Float[Array, "*batch steps"]
-    behaviour: Gaussian
+    behaviour: AbstractDistribution
 
 
 class Experience(eqx.Module):
@@ -32,7 +32,7 @@ class Experience(eqx.Module):
     actions: Float[Array, "*batch action"]
     rewards: Float[Array, "*batch"]
     advantages: Float[Array, "*batch"]
-    behaviour: Gaussian
+    behaviour: AbstractDistribution
 
 
 def learn_from(trajectories: Trajectories, *, discount: float, gae_lambda: float) -> Samples:

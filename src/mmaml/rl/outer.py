@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.parallel import mean_over_tasks, mean_value_and_grad
 from mmaml.core.task import Samples
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import clipped_ratio, divergence
 
@@ -30,7 +30,7 @@ class Lesson(eqx.Module):
     mode: Int[Array, "*tasks"]
 
 
-def walk(exploration: Exploration, learner: AbstractLearner, lesson: Lesson) -> list[Gaussian]:
+def walk(exploration: Exploration, learner: AbstractLearner, lesson: Lesson) -> list[AbstractDistribution]:
     """What one task's policy says about the steps of each phase, after as many gradient steps."""
     model = learner.unmodulated(lesson.mode)
     said = [model(lesson.phases[0].inputs)]
@@ -53,7 +53,7 @@ class Review(eqx.Module):
     mesh: Mesh = eqx.field(static=True)
     task_microbatch: int | None = eqx.field(static=True, default=None)
 
-    def walk(self, parameters: PyTree, lesson: Lesson) -> list[Gaussian]:
+    def walk(self, parameters: PyTree, lesson: Lesson) -> list[AbstractDistribution]:
         """What one task's policy would have said in each phase."""
         return walk(self.exploration, eqx.combine(parameters, self.learner), lesson)
 
@@ -111,7 +111,7 @@ class ProMP(AbstractOuter):
         """Adam's."""
         return optax.adam(self.learning_rate).init(parameters)
 
-    def loss(self, said: list[Gaussian], lesson: Lesson) -> Float[Array, ""]:
+    def loss(self, said: list[AbstractDistribution], lesson: Lesson) -> Float[Array, ""]:
         """The outer loss of one task, of what its policy says in each phase."""
         targets = [phase.targets for phase in lesson.phases]
         drift = [divergence(*pair) for pair in zip(said[:-1], targets[:-1], strict=True)]

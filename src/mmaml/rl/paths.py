@@ -59,8 +59,7 @@ def _unseen_x(environment: CheetahSpeed, episodes: Motion | Trajectories) -> Flo
     """The engine takes every step once more, from x = 0: how far it goes does not depend on x."""
     seen = np.asarray(episodes.observations, np.float64)
     states = np.concatenate([np.zeros((*seen.shape[:-1], 2)), seen], axis=-1)
-    bound = environment.action_bound
-    actions = np.asarray(environment.scale(jnp.asarray(episodes.actions))).clip(-bound, bound)
+    actions = environment.within(np.asarray(environment.scale(jnp.asarray(episodes.actions))))
     after = environment.advance(states.reshape(-1, states.shape[-1]), actions.reshape(-1, actions.shape[-1]))
     moved = after[:, 1].reshape(seen.shape[:-1])
     return np.cumsum(moved, axis=-1) - moved

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.network import TaskModel
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractEnvironment, AbstractJaxEnvironment
 from mmaml.rl.experience import Trajectories
 
 
@@ -35,26 +35,28 @@ def rollout(
     return _step_by_step(environment, models, tasks, keys, rollouts)
 
 
+def action_noise(environment: AbstractEnvironment, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """What policies draw a batch of `shape` actions with, in the form that their distribution wants."""
+    draw = jr.gumbel if environment.discrete else jr.normal
+    return draw(key, (*shape, environment.action_size))
+
+
 def _inside_jit(
     environment: AbstractJaxEnvironment, model: TaskModel, task: PyTree, key: PRNGKeyArray, *, rollouts: int
 ) -> Trajectories:
     start_key, noise_key = jr.split(key)
-    noise = _noise(environment, noise_key, rollouts)
+    noise = action_noise(environment, noise_key, (environment.horizon, rollouts))
 
     def step(state: Array, noise: Array) -> tuple[Array, Trajectories]:
         observations = jax.vmap(environment.observe)(state)
         behaviour = model(observations)
-        actions = behaviour.mean + jnp.exp(behaviour.log_std) * noise
+        actions = behaviour.draw(noise)
         state, rewards = jax.vmap(environment.step, (0, 0, None))(state, environment.scale(actions), task)
         return state, Trajectories(observations, actions, rewards, behaviour)
 
     state = jax.vmap(environment.reset)(jr.split(start_key, rollouts))
     _, path = jax.lax.scan(step, state, noise)
     return jax.tree.map(lambda a: a.swapaxes(0, 1), path)
-
-
-def _noise(environment: AbstractBatchEnvironment | AbstractJaxEnvironment, key: PRNGKeyArray, rollouts: int) -> Array:
-    return jr.normal(key, (environment.horizon, rollouts, environment.action_size))
 
 
 def _step_by_step(
@@ -68,7 +70,7 @@ def _step_by_step(
     for step in range(environment.horizon):
         observations = environment.observe(state).reshape(*shape, -1)
         behaviour, actions, controls = _act(environment, models, observations, noise, np.array(step))
-        state, rewards = environment.step(state, np.asarray(controls).reshape(-1, environment.action_size), each)
+        state, rewards = environment.step(state, np.asarray(controls).reshape(-1, *controls.shape[2:]), each)
         path.append((observations, actions, rewards.reshape(shape), behaviour))
     return Trajectories(*jax.tree.map(lambda *steps: jnp.asarray(np.stack(steps, 2)), *path))
 
@@ -79,7 +81,8 @@ def _draw(
 ) -> tuple[Key[Array, " episodes"], Float[Array, "tasks steps rollouts action"]]:
     def draw(key: PRNGKeyArray) -> tuple[Key[Array, " rollouts"], Float[Array, "steps rollouts action"]]:
         start_key, noise_key = jr.split(key)
-        return jr.split(start_key, rollouts), _noise(environment, noise_key, rollouts)
+        noise = action_noise(environment, noise_key, (environment.horizon, rollouts))
+        return jr.split(start_key, rollouts), noise
 
     start_keys, noise = jax.vmap(draw)(keys)
     return start_keys.reshape(-1), noise
@@ -94,5 +97,5 @@ def _act(
     step: Int[np.ndarray | Array, ""],
 ) -> tuple[PyTree, Array, Array]:
     behaviour = jax.vmap(lambda model, o: model(o))(models, observations)
-    actions = behaviour.mean + jnp.exp(behaviour.log_std) * noise[:, step]
+    actions = behaviour.draw(noise[:, step])
     return behaviour, actions, environment.scale(actions)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from mmaml.nn.policy import Gaussian
+from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.objectives import divergence, likelihood_ratio
 from mmaml.rl.outer import AbstractOuter, Lesson, Progress, Review
 
@@ -35,7 +35,7 @@ class TRPO(AbstractOuter):
     def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Progress]:
         """New parameters, no state, and the progress, which is none if no step was found."""
 
-        def last(parameters: PyTree, lesson: Lesson) -> Gaussian:
+        def last(parameters: PyTree, lesson: Lesson) -> AbstractDistribution:
             return review.walk(parameters, lesson)[-1]
 
         def loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
@@ -55,8 +55,8 @@ class TRPO(AbstractOuter):
             def product(both: tuple[PyTree, PyTree], lesson: Lesson) -> Float[Array, ""]:
                 parameters, direction = both
                 said, change = jax.jvp(lambda p: last(p, lesson), (parameters,), (direction,))
-                pull = jax.lax.stop_gradient(_fisher_times(said, change))
-                return jnp.mean(jnp.sum(said.mean * pull.mean + said.log_std * pull.log_std, axis=-1))
+                pull = jax.lax.stop_gradient(said.fisher_times(change))
+                return jnp.divide(optax.tree.vdot(said, pull), len(lesson.phases[-1].inputs))
 
             _, (result, _) = review.mean_value_and_grad(product, (parameters, direction))
             return result
@@ -90,8 +90,3 @@ class _Search(NamedTuple):
     tried: Array
     loss: Array
     moved: Array
-
-
-def _fisher_times(policy: Gaussian, change: Gaussian) -> Gaussian:
-    """The Fisher information of a Gaussian times a change of its mean and the logarithm of its deviation."""
-    return Gaussian(change.mean * jnp.exp(-2 * policy.log_std), 2 * change.log_std)

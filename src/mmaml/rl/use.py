@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from numpy.typing import ArrayLike
 
 from mmaml.core.network import TaskModel
-from mmaml.nn.policy import Gaussian
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractGoalEnvironment, AbstractJaxEnvironment
+from mmaml.nn.distribution import AbstractDistribution
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.rollout import action_noise
 
 
 DRAWS = 10
@@ -37,11 +38,11 @@ class AdaptedPolicy:
         """The task embedding υ; `None` before any gradient step, and for learners that do not modulate."""
         return None if self.model.embedding is None else np.asarray(self.model.embedding)
 
-    def act(self, observation: ArrayLike, *, key: PRNGKeyArray | None = None) -> Float[np.ndarray, "*batch action"]:
-        """The mean action after an observation, or one drawn with `key`; for an array of them an array of actions.
+    def act(self, observation: ArrayLike, *, key: PRNGKeyArray | None = None) -> np.ndarray:
+        """The likeliest action after an observation, or one drawn with `key`; for an array of them an array of actions.
 
-        Actions are in the environment's own units and within its bounds. Raises `ValueError` for observations of
-        another size, or not finite.
+        Actions are as the environment takes them, in its own units and within its bounds: vectors, or whole numbers
+        where there are choices. Raises `ValueError` for observations of another size, or not finite.
         """
         size = self.environment.observation_size
         seen = np.asarray(observation, np.float32)
@@ -50,9 +51,11 @@ class AdaptedPolicy:
         if not np.isfinite(seen).all():
             raise ValueError(f"the observation {observation} is not finite; give finite numbers.")
         said = _said(self.model, jnp.asarray(seen.reshape(-1, size)))
-        actions = said.mean if key is None else said.mean + jnp.exp(said.log_std) * jr.normal(key, said.mean.shape)
-        actions = np.asarray(self.environment.scale(actions)).clip(*_bounds(self.environment))
-        return actions.astype(np.float32).reshape(*seen.shape[:-1], self.environment.action_size)
+        actions = said.likeliest()
+        if key is not None:
+            actions = said.draw(action_noise(self.environment, key, actions.shape[:1]))
+        actions = self.environment.within(np.asarray(self.environment.scale(actions)))
+        return actions.reshape((*seen.shape[:-1], *actions.shape[1:]))
 
 
 def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:
@@ -99,16 +102,5 @@ def given_task(environment: Environment, task: Any, mode: int) -> Any:
 
 
 @eqx.filter_jit
-def _said(model: TaskModel, observations: Float[Array, "observations size"]) -> Gaussian:
+def _said(model: TaskModel, observations: Float[Array, "observations size"]) -> AbstractDistribution:
     return model(observations)
-
-
-def _bounds(environment: Environment) -> tuple[Any, Any]:
-    """Least and greatest action in the environment's own units."""
-    if isinstance(environment, AbstractGoalEnvironment):
-        return -environment.action_bound, environment.action_bound
-    # Only here is gymnasium needed.
-    from mmaml.rl.envs.own import OwnEnvironment
-
-    assert isinstance(environment, OwnEnvironment)  # all others have goals
-    return np.array(environment.low, np.float32), np.array(environment.high, np.float32)

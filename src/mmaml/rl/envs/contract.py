@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -83,23 +83,39 @@ def require_spaces_and_methods(env: Any) -> None:
 
 
 def _require_spaces(env: Any) -> None:
-    remedies = {
-        "observation": "wrap it in gymnasium.wrappers.FlattenObservation.",
-        "action": "a policy's actions are real numbers, so give it continuous ones.",
-    }
-    for what, remedy in remedies.items():
-        space = getattr(env, f"{what}_space", None)
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise UserError(
-                f"{name_of(env)} has the {what} space {space}, but it must be a Box with one axis: {remedy}"
-            )
-    space = env.action_space
+    space = getattr(env, "observation_space", None)
+    if not _is_vector(space):
+        raise UserError(
+            f"{name_of(env)} has the observation space {space}, but it must be a Box with one axis: wrap it in "
+            "gymnasium.wrappers.FlattenObservation."
+        )
+    space = getattr(env, "action_space", None)
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return
+    if not _is_vector(space):
+        raise UserError(
+            f"{name_of(env)} has the action space {space}, but it must be Discrete or a Box with one axis: number the "
+            "choices, or give each coordinate a real number."
+        )
     if not np.issubdtype(space.dtype, np.floating):
         raise UserError(
             f"{name_of(env)} has actions of type {space.dtype}, but a policy's are real numbers: use float32."
         )
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise UserError(f"{name_of(env)} has actions without bounds, but a policy's ±10 stand for them: set them.")
+
+
+def _is_vector(space: Any) -> TypeGuard[gymnasium.spaces.Box]:
+    return isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
+
+
+def actions_of(env: Any) -> tuple[bool, int, tuple[float, ...], tuple[float, ...]]:
+    """Whether actions are choices, how many choices or coordinates, and the least and greatest action."""
+    space = env.action_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+        first, choices = int(space.start), int(space.n)
+        return True, choices, (float(first),), (float(first + choices - 1),)
+    return False, space.shape[0], tuple(space.low.tolist()), tuple(space.high.tolist())
 
 
 def _can_be_called(function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:

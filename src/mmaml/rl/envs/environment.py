@@ -1,17 +1,17 @@
 """What an environment is: one kind steps inside jit, the other a whole batch at a time, as on the MuJoCo engine.
 
 Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`.
-Actions are in the environment's own units and clipped to its bounds before anything sees them; `scale` maps to them
-what a policy says. Every episode has as many steps as the horizon.
+Actions are in the environment's own units and clipped to its bounds before anything sees them (`within`); `scale` maps
+to them what a policy says. Every episode has as many steps as the horizon.
 """
 
 import abc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, Shaped
 
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
 from mmaml.rl.envs.physics import Physics
@@ -25,7 +25,7 @@ else:
 POLICY_RANGE = 10.0
 """A policy's action of ±10 is the strongest action: a standard deviation of 1 is a tenth of the environment's bound."""
 
-Batch = Float[np.ndarray | Array, "episodes size"]
+Batch = Shaped[np.ndarray | Array, "episodes *size"]
 State = Float[np.ndarray, "episodes state"]
 
 
@@ -34,6 +34,8 @@ class AbstractEnvironment(eqx.Module):
 
     observation_size: eqx.AbstractVar[int]
     action_size: eqx.AbstractVar[int]
+    discrete: eqx.AbstractVar[bool]
+    """Whether an action is one of `action_size` choices, and not as many real numbers."""
     horizon: eqx.AbstractVar[int]
     """Steps in every episode."""
 
@@ -47,17 +49,22 @@ class AbstractEnvironment(eqx.Module):
         """Draw a batch of `n` tasks that depends on `key` alone: a pytree of arrays, one of them named `mode`."""
 
     @abc.abstractmethod
-    def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+    def scale(self, action: Float[Array, "*batch action"]) -> Array:
+        """A policy's action, nominally within ±10, in the environment's units; for a choice its number."""
+
+    @abc.abstractmethod
+    def within(self, action: Any) -> Any:
+        """Actions in the environment's units, clipped to its bounds."""
 
 
 class AbstractGoalEnvironment(AbstractEnvironment):
-    """Tasks are goals, and the class fixes the sizes."""
+    """Tasks are goals, actions real numbers, and the class fixes the sizes."""
 
     observation_size: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     action_size: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     action_bound: AbstractClassVar[float]
     """Each coordinate of an action is within ± this."""
+    discrete: ClassVar[bool] = False  # pyright: ignore[reportIncompatibleVariableOverride]
     horizon: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     goals: eqx.AbstractVar[GoalClusters]
 
@@ -71,8 +78,12 @@ class AbstractGoalEnvironment(AbstractEnvironment):
         """Draw a batch of `n` tasks: a pure function of `key` that can be jitted (`n` is static)."""
 
     def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+        """A policy's action, nominally within ±10, in the environment's units."""
         return action * (self.action_bound / POLICY_RANGE)
+
+    def within(self, action: Any) -> Any:
+        """Each coordinate clipped to ± the bound."""
+        return action.clip(-self.action_bound, self.action_bound)
 
 
 class AbstractJaxEnvironment(AbstractGoalEnvironment):
@@ -107,7 +118,7 @@ class AbstractJaxEnvironment(AbstractGoalEnvironment):
         self, state: Float[Array, " state"], action: Float[Array, " action"], task: GoalTask
     ) -> tuple[Float[Array, " state"], Float[Array, ""]]:
         """Next state and reward."""
-        action = action.clip(-self.action_bound, self.action_bound)
+        action = self.within(action)
         next_state = self.advance(state, action)
         return next_state, self.reward(state, action, next_state, task)
 
@@ -166,7 +177,7 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
 
         Raises `RunFailed` if actions are not finite or the simulation breaks down.
         """
-        action = np.asarray(action).clip(-self.action_bound, self.action_bound)
+        action = self.within(np.asarray(action))
         next_state = self.advance(state, action)
         return next_state, self.reward(state, action, next_state, task)
 

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
 from mmaml.rl.envs.contract import (
     Workers,
+    actions_of,
     attribute,
     drawn_tasks,
     horizon_of,
@@ -49,8 +50,8 @@ class OwnEnvironment(AbstractBatchEnvironment):
     """A user's `gymnasium.Env`: one for each episode of a batch, stepped one after the other.
 
     `make()` makes a new one every time it is called: as many as there are tasks in a meta-iteration (at most 40 in an
-    evaluation) times rollouts live side by side. Observations and actions are each a `Box` with one axis, actions with
-    finite bounds. Further, it has
+    evaluation) times rollouts live side by side. Observations are a `Box` with one axis; actions too, with finite
+    bounds, or they are `Discrete`. Further, it has
 
     - `sample_tasks(n)`: a sequence of `n` tasks, drawn with `self.np_random`, which `reset(seed=…)` seeds. A task is a
       number, an array, or a tuple, list or dictionary of such, and all tasks are alike in structure and shape.
@@ -69,11 +70,14 @@ class OwnEnvironment(AbstractBatchEnvironment):
 
     observation_size: int = eqx.field(static=True)
     action_size: int = eqx.field(static=True)
+    discrete: bool = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
     low: tuple[float, ...] = eqx.field(static=True)
-    """Least value of each coordinate of an action."""
+    """Least value of each coordinate of an action, or the number of the first choice."""
     high: tuple[float, ...] = eqx.field(static=True)
-    """Greatest value of each."""
+    """Greatest value of each, or the number of the last choice."""
+    action_type: str = eqx.field(static=True)
+    """Of the numbers in an action, for NumPy."""
     _modes: tuple[str, ...] = eqx.field(static=True)
     _workers: Workers = eqx.field(static=True)
 
@@ -85,8 +89,9 @@ class OwnEnvironment(AbstractBatchEnvironment):
         self._workers = Workers(make)
         env = self._workers.first(1)[0]
         require_spaces_and_methods(env)
-        (self.observation_size,), (self.action_size,) = env.observation_space.shape, env.action_space.shape
-        self.low, self.high = (tuple(bound.tolist()) for bound in (env.action_space.low, env.action_space.high))
+        (self.observation_size,) = env.observation_space.shape
+        self.discrete, self.action_size, self.low, self.high = actions_of(env)
+        self.action_type = env.action_space.dtype.name
         self.horizon = horizon_of(env) if horizon is None else horizon
         if self.horizon < 1:
             raise UserError(f"{self._workers.name} has episodes of {self.horizon} steps; at least 1 is needed.")
@@ -103,10 +108,17 @@ class OwnEnvironment(AbstractBatchEnvironment):
         """Names of the kinds of task, in the order of `OwnTask.mode`."""
         return self._modes
 
-    def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """A policy's action, nominally within ±10, in the environment's units; `step` clips it."""
+    def scale(self, action: Float[Array, "*batch action"]) -> Array:
+        """A policy's action, nominally within ±10, in the environment's units; for a choice its number."""
+        if self.discrete:
+            return action.argmax(-1) + int(self.low[0])
         low, high = jnp.array(self.low), jnp.array(self.high)
         return low + (action + POLICY_RANGE) * (high - low) / (2 * POLICY_RANGE)
+
+    def within(self, action: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
+        """Numbers of the environment's own type; each coordinate is clipped to its bounds."""
+        within = action if self.discrete else action.clip(self.low, self.high)
+        return within.astype(self.action_type)
 
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> OwnTask:
         """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
@@ -139,12 +151,12 @@ class OwnEnvironment(AbstractBatchEnvironment):
         del task
         if state is not self._workers.latest:
             raise ValueError("only the latest state of your own environments can be stepped")
-        require_finite_actions(np.asarray(action))
+        if not self.discrete:
+            require_finite_actions(np.asarray(action))
         observations, over = state.observations.copy(), state.over.copy()
         rewards = np.zeros(len(over), np.float32)
         envs = self._workers.first(len(over))
-        space = envs[0].action_space
-        within = np.asarray(action).clip(space.low, space.high).astype(space.dtype)
+        within = self.within(np.asarray(action))
         shape = observations.shape[1:]
         for i in np.flatnonzero(~state.over):
             result = envs[i].step(within[i])
@@ -183,7 +195,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
         state = start = self.reset(jr.split(jr.key(1)), tasks)
         steps = []
         for _ in range(min(TRIAL_STEPS, self.horizon)):
-            action = rng.uniform(self.low, self.high, (2, self.action_size))
+            action = np.asarray(self.scale(jnp.asarray(rng.uniform(-10, 10, (2, self.action_size)))))
             state, rewards = self.step(state, action, tasks)
             steps.append((state, rewards))
         return start, steps
