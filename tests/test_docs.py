@@ -44,7 +44,9 @@ def workplace(tmp_path_factory):
         for i in range(5):
             points = np.column_stack([x := rng.uniform(0, 4, 12), 10 + slope * i * x])
             np.savetxt(folder / "my-tasks" / kind / f"{i}.csv", points, delimiter=",", header="x,y", comments="")
-    (folder / "turntable.py").write_text(next(program for program in blocks("python") if "class Turntable" in program))
+    for name in ("turntable", "cart"):
+        program = next(p for p in blocks("python") if f"class {name.capitalize()}(" in p)
+        (folder / f"{name}.py").write_text(program)
     (folder / "few.csv").write_text("x,y\n1,2\n2,3\n")
     (folder / "where.csv").write_text("x\n1.5\n")
     for place in ("photos", "sketches", "few", "many"):
