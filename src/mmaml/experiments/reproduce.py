@@ -101,15 +101,15 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
     """Do what is left to do of one run."""
     if (path / "result.json").is_file() and (result := read_json(path / "result.json"))["trained"] == result["planned"]:
         return
-    experiment = spec.experiment(config)
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
         begun = from_dict(type(config), folder.read_config()["config"])
         # How many tasks at a time is no part of what is reproduced.
-        if replace(begun, task_microbatch=experiment.config.task_microbatch) != experiment.config:
+        experiment = spec.experiment(replace(config, task_microbatch=begun.task_microbatch))
+        if experiment.config != begun:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
-        experiment = spec.experiment(begun)
     else:
+        experiment = spec.experiment(config)
         folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
     with no_tracker() as track:
         complete_run(folder, experiment, console, track)

@@ -14,11 +14,30 @@ from mmaml.core.network import AbstractNetwork
 from mmaml.nn.distribution import Categorical, Gaussian
 
 
-class GaussianPolicy(AbstractNetwork):
-    """Affine → modulation → tanh for each hidden layer, then the mean action; the deviation is the same everywhere.
+class AbstractPolicy(AbstractNetwork):
+    """Affine → modulation → tanh for each hidden layer, then an affine head.
 
-    Takes one observation. Weights are Glorot-uniform, biases zero, deviations one.
+    Takes one observation. Weights are Glorot-uniform, biases zero.
     """
+
+    hidden: eqx.AbstractVar[tuple[eqx.nn.Linear, ...]]
+    head: eqx.AbstractVar[eqx.nn.Linear]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return tuple(layer.out_features for layer in self.hidden)  # pyright: ignore[reportReturnType]
+
+    def _output(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Float[Array, " action"]:
+        """What the head makes of one observation."""
+        for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
+            x = layer(x)
+            x = jnp.tanh(x if modulate is None else modulate(x))
+        return self.head(x)
+
+
+class GaussianPolicy(AbstractPolicy):
+    """The head says the mean action; the deviation is the same everywhere, one at first."""
 
     hidden: tuple[eqx.nn.Linear, ...]
     head: eqx.nn.Linear
@@ -28,18 +47,13 @@ class GaussianPolicy(AbstractNetwork):
         self.hidden, self.head = _layers([observation_size, *hidden_sizes, action_size], key)
         self.log_std = jnp.zeros(action_size)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units of each hidden layer."""
-        return _widths(self.hidden)
-
     def __call__(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Gaussian:
         """The distribution of actions after one observation."""
-        return Gaussian(self.head(_features(self.hidden, x, modulation)), self.log_std)
+        return Gaussian(self._output(x, modulation), self.log_std)
 
 
-class CategoricalPolicy(AbstractNetwork):
-    """As `GaussianPolicy`, for actions that are one of `choices`: their logits instead of a mean and a deviation."""
+class CategoricalPolicy(AbstractPolicy):
+    """The head says a logit for each of a few choices."""
 
     hidden: tuple[eqx.nn.Linear, ...]
     head: eqx.nn.Linear
@@ -47,32 +61,15 @@ class CategoricalPolicy(AbstractNetwork):
     def __init__(self, observation_size: int, choices: int, hidden_sizes: Sequence[int], *, key: PRNGKeyArray):
         self.hidden, self.head = _layers([observation_size, *hidden_sizes, choices], key)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units of each hidden layer."""
-        return _widths(self.hidden)
-
     def __call__(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Categorical:
         """The distribution of choices after one observation."""
-        return Categorical(self.head(_features(self.hidden, x, modulation)))
+        return Categorical(self._output(x, modulation))
 
 
 def _layers(sizes: Sequence[int], key: PRNGKeyArray) -> tuple[tuple[eqx.nn.Linear, ...], eqx.nn.Linear]:
     keys = jr.split(key, len(sizes) - 1)
     *hidden, head = [glorot(n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
     return tuple(hidden), head
-
-
-def _widths(hidden: Sequence[eqx.nn.Linear]) -> tuple[int, ...]:
-    return tuple(layer.out_features for layer in hidden)  # pyright: ignore[reportReturnType]
-
-
-def _features(hidden: Sequence[eqx.nn.Linear], x: Float[Array, " in"], modulation: Modulation | None) -> Array:
-    """What the last hidden layer makes of one observation."""
-    for layer, modulate in zip(hidden, modulation or [None] * len(hidden), strict=True):
-        x = layer(x)
-        x = jnp.tanh(x if modulate is None else modulate(x))
-    return x
 
 
 def glorot(in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:

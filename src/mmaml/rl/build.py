@@ -7,7 +7,7 @@ from jaxtyping import PRNGKeyArray
 from mmaml.core.inner import InnerLoop
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
-from mmaml.nn.policy import CategoricalPolicy, GaussianPolicy
+from mmaml.nn.policy import AbstractPolicy, CategoricalPolicy, GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
@@ -41,7 +41,7 @@ def make_learner(
     policy_key, encoder_key, heads_key = jr.split(key, 3)
     sizes = environment.observation_size, environment.action_size
 
-    def policy(key: PRNGKeyArray) -> GaussianPolicy | CategoricalPolicy:
+    def policy(key: PRNGKeyArray) -> AbstractPolicy:
         kind = CategoricalPolicy if environment.discrete else GaussianPolicy
         return kind(*sizes, config.hidden, key=key)
 

@@ -25,7 +25,9 @@ else:
 POLICY_RANGE = 10.0
 """A policy's action of ±10 is the strongest action: a standard deviation of 1 is a tenth of the environment's bound."""
 
-Batch = Shaped[np.ndarray | Array, "episodes *size"]
+Batch = Float[np.ndarray | Array, "episodes size"]
+Controls = Shaped[np.ndarray | Array, "episodes *size"]
+"""Rows of numbers, or one whole number for each episode where there are choices."""
 State = Float[np.ndarray, "episodes state"]
 
 
@@ -135,7 +137,7 @@ class AbstractBatchEnvironment(AbstractEnvironment):
         """What the policy sees."""
 
     @abc.abstractmethod
-    def step(self, state: Any, action: Batch, task: Any) -> tuple[Any, Float[np.ndarray, " episodes"]]:
+    def step(self, state: Any, action: Controls, task: Any) -> tuple[Any, Float[np.ndarray, " episodes"]]:
         """Next states and rewards of a batch of episodes, each with its own task.
 
         Raises `RunFailed` if actions are not finite or the simulation breaks down.

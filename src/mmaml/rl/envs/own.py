@@ -23,7 +23,7 @@ from mmaml.rl.envs.contract import (
     require_step,
     stack_tasks,
 )
-from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Batch
+from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Controls
 from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.runs.errors import RunFailed, UserError
 
@@ -116,9 +116,8 @@ class OwnEnvironment(AbstractBatchEnvironment):
         return low + (action + POLICY_RANGE) * (high - low) / (2 * POLICY_RANGE)
 
     def within(self, action: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
-        """Numbers of the environment's own type; each coordinate is clipped to its bounds."""
-        within = action if self.discrete else action.clip(self.low, self.high)
-        return within.astype(self.action_type)
+        """Numbers of the environment's own type, each clipped to its bounds."""
+        return action.clip(self.low, self.high).astype(self.action_type)
 
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> OwnTask:
         """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
@@ -142,7 +141,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
         """What the environments returned last."""
         return state.observations
 
-    def step(self, state: OwnState, action: Batch, task: OwnTask) -> tuple[OwnState, Float[np.ndarray, " episodes"]]:
+    def step(self, state: OwnState, action: Controls, task: OwnTask) -> tuple[OwnState, Float[np.ndarray, " episodes"]]:
         """One step of every episode that is not over; their tasks are still those of `reset`.
 
         Raises `RunFailed` if actions, observations or rewards are not finite, and `ValueError` for a state that is
@@ -151,8 +150,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
         del task
         if state is not self._workers.latest:
             raise ValueError("only the latest state of your own environments can be stepped")
-        if not self.discrete:
-            require_finite_actions(np.asarray(action))
+        require_finite_actions(np.asarray(action))
         observations, over = state.observations.copy(), state.over.copy()
         rewards = np.zeros(len(over), np.float32)
         envs = self._workers.first(len(over))
