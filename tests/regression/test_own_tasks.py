@@ -180,6 +180,12 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         load_tasks(tmp_path, shots=2, queries=2)
 
 
+@pytest.mark.parametrize(("name", "message"), [("few.csv", "No such file"), ("", "Is a directory")])
+def test_a_path_that_is_no_file_is_named(tmp_path, name, message):
+    with pytest.raises(UserError, match=f"cannot be read: {message}"):
+        read_table(tmp_path / name)
+
+
 def test_files_are_read_as_programs_write_them(tmp_path):
     """A byte order mark and CRLF (Excel), spaces, a comment column, blank lines, trailing empty rows."""
     text = '\ufeffx, y ,comment\r\n\r\n1, 2,\r\n 3 ,4,"two\nlines"\r\n,,\r\n'

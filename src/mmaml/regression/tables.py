@@ -61,7 +61,9 @@ def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. Give the path of a CSV file.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as CSV: {error}. Save it as CSV in UTF-8.") from error
     rows = {line: row for line, row in cells if any(row)}
     header = rows.pop(next(iter(rows))) if rows else []
