@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from mmaml.experiments.embedding import embedding_map, layout, neighbour_accuracy, write_embedding
+from mmaml.experiments.embedding import embedding_map, layout, neighbour_accuracy, tasks_on_map, write_embedding
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
+from mmaml.regression.presets import RegressionConfig
 from mmaml.report.drawing import to_svg
 from mmaml.runs.errors import Note
 from mmaml.runs.folder import RunFolder
@@ -73,3 +74,9 @@ def test_there_is_no_map_of_embeddings_that_are_all_the_same(tmp_path, value):
     with pytest.warns(Note, match="gives all tasks the same embedding"):
         write_embedding(RunFolder(tmp_path), tasks, ["a", "b", "c"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("judged", "shown"), [(2, 40), (100, 100), (10_000, 1_500)])
+def test_a_map_shows_no_more_tasks_than_a_run_is_judged_on(judged, shown):
+    config = RegressionConfig(("linear",), evaluation_tasks=judged)
+    assert tasks_on_map(config, 1_500) == shown

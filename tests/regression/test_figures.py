@@ -14,9 +14,8 @@ from jaxtyping import Array
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture, Task
-from mmaml.regression import figures
 from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
-from mmaml.regression.figures import Examples, examples_of, function_fits
+from mmaml.regression.figures import Examples, examples_of, function_fits, write_figures
 from mmaml.regression.own import TableTasks
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
@@ -106,10 +105,10 @@ def test_fits_of_a_users_tasks_are_in_their_units_and_without_truth():
         assert set(np.round(np.asarray(y) - np.asarray(x)).astype(int)) <= {100, 110}
 
 
-def test_write_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "EMBEDDED_TASKS", 60)
-    figures.write_figures(RunFolder(tmp_path / "mmaml"), learner("mmaml"), "mmaml", make_sources(CONFIG))
-    figures.write_figures(RunFolder(tmp_path / "maml"), learner("maml"), "maml", make_sources(CONFIG))
+def test_write_figures(tmp_path):
+    for name in ("mmaml", "maml"):
+        config = replace(CONFIG, learner=name, evaluation_tasks=60)
+        write_figures(RunFolder(tmp_path / name), learner(name), make_sources(config), config)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert names == {f"mmaml/figures/{name}" for name in ("fits.svg", "embedding.svg", "embedding.json")} | {
         "maml/figures/fits.svg"
@@ -121,5 +120,5 @@ def test_write_figures(tmp_path, monkeypatch):
 
 
 def test_functions_of_several_inputs_have_no_fits(tmp_path):
-    figures.write_figures(RunFolder(tmp_path), learner("maml", in_size=2), "maml", table_sources(in_size=2))
+    write_figures(RunFolder(tmp_path), learner("maml", in_size=2), table_sources(in_size=2), CONFIG)
     assert not list(tmp_path.iterdir())

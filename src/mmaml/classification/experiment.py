@@ -101,7 +101,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         """Write sample episodes with predictions, and Figure 3b."""
         from mmaml.classification.figures import write_figures
 
-        write_figures(folder, learner, self.sources)
+        write_figures(folder, learner, self.sources, self.config)
 
     def _accuracies(
         self, learner: AbstractLearner, source: Mixture, key: PRNGKeyArray, count: int, steps: int | None

@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmaml.classification.build import Sources, cross_entropy
+from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Task
-from mmaml.experiments.embedding import write_embedding
+from mmaml.experiments.embedding import tasks_on_map, write_embedding
 from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
@@ -25,7 +26,7 @@ from mmaml.supervised.embed import embed_tasks
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
 
-EMBEDDED_TASKS = 1000
+MOST_TASKS_ON_MAP = 1000
 SHOWN = 5
 """Support and query images of an episode that are shown, at most."""
 
@@ -87,7 +88,7 @@ def _probabilities(learner: AbstractLearner, tasks: Task) -> Float[Array, "tasks
     return jax.lax.map(before_and_after, tasks)
 
 
-def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources) -> None:
+def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources, config: ClassificationConfig) -> None:
     """Draw a run's `figures/episodes.svg`, and MMAML's map of task embeddings.
 
     Raises `UserError` if the disk does not take them.
@@ -97,5 +98,5 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources)
     picture = episodes_picture(learner, example_episodes(source), source.modes, way)
     write_atomically(folder.figures_path / "episodes.svg", to_svg(picture))
     if isinstance(learner, MMAML):
-        embedded = embed_tasks(learner, source, jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        embedded = embed_tasks(learner, source, jr.key(FIGURE_SEED), tasks_on_map(config, MOST_TASKS_ON_MAP))
         write_embedding(folder, embedded, source.modes)

@@ -13,11 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
+from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
 from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
 from mmaml.runs.errors import Note
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
+
+
+def tasks_on_map(config: ExperimentConfig, most: int) -> int:
+    """How many tasks a run's map shows: as many as the run is judged on, but at least 40 and at most `most`."""
+    return min(most, max(40, config.final_tasks))
 
 
 def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:

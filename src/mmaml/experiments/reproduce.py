@@ -69,7 +69,7 @@ def reproduce_table(
     """
     for option, given, known in (("settings", settings, spec.settings), ("methods", methods, spec.methods)):
         for name in given:
-            require(name in known, option, name, f"one of {', '.join(known)}")
+            require(name in known, option, name, f"one of {', '.join(map(repr, known))}")
     for setting in settings or spec.settings:
         try:
             for method in methods or spec.methods:

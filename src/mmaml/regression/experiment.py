@@ -104,7 +104,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         # Plotting libraries take a while to import; training should not wait for them.
         from mmaml.regression.figures import write_figures
 
-        write_figures(folder, learner, self.config.learner, self.sources)
+        write_figures(folder, learner, self.sources, self.config)
 
     def _held_out(self, key: jnp.ndarray, count: int) -> Task:
         return eqx.filter_jit(self.sources.held_out.sample)(key, count)

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Samples, Task
-from mmaml.experiments.embedding import write_embedding
+from mmaml.experiments.embedding import tasks_on_map, write_embedding
 from mmaml.regression.build import Sources, make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
+from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
@@ -29,7 +30,7 @@ from mmaml.supervised.embed import embed_tasks
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
 
-EMBEDDED_TASKS = 1500
+MOST_TASKS_ON_MAP = 1500
 GRID_POINTS = 201
 
 
@@ -151,15 +152,16 @@ def compare_fits(models: dict[str, RegressionModel]) -> dict[str, Figure]:
     return {"fits": function_fits({name: model.learner for name, model in models.items()}, examples)}
 
 
-def write_figures(folder: RunFolder, learner: AbstractLearner, label: str, sources: Sources) -> None:
+def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources, config: RegressionConfig) -> None:
     """Draw a run's `figures/fits.svg`, if its functions have one input, and MMAML's map of task embeddings.
 
     Raises `UserError` if the disk does not take them.
     """
     examples = examples_of(sources)
     if examples.grid.shape[1] == 1:
-        fits = function_fits({label: learner}, examples)
+        fits = function_fits({config.learner: learner}, examples)
         write_atomically(folder.figures_path / "fits.svg", to_svg(fits))
     if isinstance(learner, MMAML):
-        embedded = embed_tasks(learner, sources.held_out, jr.key(FIGURE_SEED), EMBEDDED_TASKS)
+        count = tasks_on_map(config, MOST_TASKS_ON_MAP)
+        embedded = embed_tasks(learner, sources.held_out, jr.key(FIGURE_SEED), count)
         write_embedding(folder, embedded, sources.held_out.modes)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML
 from mmaml.core.task import Samples
-from mmaml.experiments.embedding import blank_map, write_embedding
+from mmaml.experiments.embedding import blank_map, tasks_on_map, write_embedding
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import STYLE, to_svg
 from mmaml.rl.envs.goals import GoalTask
@@ -24,8 +24,8 @@ from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
 
-EMBEDDED_TASKS = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
-"""Tasks on the maps; `smoke` takes 40."""
+MOST_TASKS_ON_MAP = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
+"""By the environment's kind."""
 TASKS_AT_ONCE = 40
 
 
@@ -35,7 +35,7 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     An environment of the user's own has no goals. Raises `UserError` if the disk does not take them.
     """
     environment = exploration.environment
-    count = TASKS_AT_ONCE if config.budget == "smoke" else EMBEDDED_TASKS[config.kind]
+    count = tasks_on_map(config, MOST_TASKS_ON_MAP[config.kind])
     tasks = environment.sample_tasks(jr.key(FIGURE_SEED), count)
     embedded = embed_tasks(learner, exploration, tasks)
     goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
