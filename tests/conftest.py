@@ -11,6 +11,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 
+LONGEST = ("test_docs.py", "test_cli.py", "test_experiment.py", "test_resume.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: with one left for the end, one worker would wait for the other."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """What people are told is no error; named here, since shapes are checked in modules imported after the tests'."""
     config.addinivalue_line("filterwarnings", "default::mmaml.runs.errors.Note")
