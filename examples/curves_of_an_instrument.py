@@ -78,7 +78,7 @@ def main(options: Options) -> None:
         "regression",
         data=tasks,
         meta_iterations=options.meta_iterations,
-        evaluation_tasks=2000,
+        evaluation_tasks=500,
         out=options.folder / "run",
         overwrite=True,
     )

@@ -1,23 +1,44 @@
 """Mixtures of task sources."""
 
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.regression.tasks import FAMILIES, mixture
+from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
+
+
+class Numbered(AbstractTaskSource):
+    """Tasks that say which source they are of, and which of its tasks they are."""
+
+    source: int
+
+    @property
+    def modes(self):
+        return (f"source {self.source}",)
+
+    def sample(self, key, n):
+        samples = Samples(jnp.full((n, 2, 1), self.source), jnp.tile(jnp.arange(n)[:, None, None], (1, 2, 1)))
+        return Task(samples, samples, jnp.zeros(n, int))
+
+
+def mixture(modes):
+    return Mixture(tuple(map(Numbered, range(modes))), tuple(map(str, range(modes))))
 
 
 @settings(max_examples=15, deadline=None)
 @given(modes=st.integers(1, 5), n=st.integers(1, 23), seed=st.integers(0, 100))
-def test_shares_differ_by_one_at_most(modes, n, seed):
-    tasks = mixture(list(FAMILIES)[:modes]).sample(jr.key(seed), n)
+def test_shares_differ_by_one_at_most_and_no_task_comes_twice(modes, n, seed):
+    tasks = mixture(modes).sample(jr.key(seed), n)
+    assert tasks.support.inputs.shape == (n, 2, 1)
+    np.testing.assert_array_equal(tasks.support.inputs[:, 0, 0], tasks.mode)
     counts = np.bincount(tasks.mode, minlength=modes)
     assert counts.sum() == n and counts.max() - counts.min() <= 1
-    assert tasks.support.inputs.shape == (n, 5, 1)
+    assert len(set(zip(tasks.mode.tolist(), tasks.query.targets[:, 0, 0].tolist(), strict=True))) == n
 
 
 def test_every_mode_takes_its_turn_at_the_remainder():
-    source = mixture(list(FAMILIES)[:3])
+    source = mixture(3)
     firsts = {int(source.sample(jr.key(seed), 1).mode[0]) for seed in range(30)}
     assert firsts == {0, 1, 2}
