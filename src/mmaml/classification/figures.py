@@ -94,8 +94,7 @@ def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources,
     Raises `UserError` if the disk does not take them.
     """
     source = sources.test
-    way = source.sources[0].way  # pyright: ignore[reportAttributeAccessIssue]
-    picture = episodes_picture(learner, example_episodes(source), source.modes, way)
+    picture = episodes_picture(learner, example_episodes(source), source.modes, config.way)
     write_atomically(folder.figures_path / "episodes.svg", to_svg(picture))
     if isinstance(learner, MMAML):
         embedded = embed_tasks(learner, source, jr.key(FIGURE_SEED), tasks_on_map(config, MOST_TASKS_ON_MAP))
