@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmaml.regression.tasks import FAMILIES, NOISE_STD, FunctionTasks
+from mmaml.regression.tasks import FAMILIES, NOISE_STD, FunctionTasks, mixture
 
 
 X = np.linspace(-5, 5, 7)
@@ -50,3 +50,10 @@ def test_tasks_depend_on_the_key_alone():
     np.testing.assert_array_equal(a.query.targets, b.query.targets)
     assert not np.allclose(a.query.targets, c.query.targets)
     assert a.support.inputs.shape == (4, 3, 1) and a.query.inputs.shape == (4, 7, 1)
+
+
+def test_a_mixture_has_the_published_sizes_and_a_share_of_each_family():
+    tasks = mixture(list(FAMILIES)).sample(jr.key(3), 23)
+    counts = np.bincount(tasks.mode, minlength=5)
+    assert counts.sum() == 23 and counts.max() - counts.min() <= 1
+    assert tasks.support.inputs.shape == tasks.query.inputs.shape == (23, 5, 1)
