@@ -1,5 +1,6 @@
 """Meta-training: it learns, does not recompile, and microbatches and devices change nothing."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -31,6 +32,15 @@ def test_learns_without_recompiling(kind):
     assert len(compiled) == seen
     assert int(state.step) == 8 * 32 + 3
     assert last["loss"].mean() < (0.75 if kind == "maml" else 0.6) * first["loss"].mean()
+
+
+def test_step_sizes_that_are_given_are_not_trained():
+    rates = jnp.array([0.01, 0.005])
+    t = trainer("maml")
+    t = eqx.tree_at(lambda t: t.learner.inner, t, InnerLoop(rates, steps=2))
+    state, _ = run(t, 2)
+    np.testing.assert_array_equal(jnp.stack(t.learner_at(state).inner.rates), rates)
+    assert len(jax.tree.leaves(state.parameters.inner)) == 0
 
 
 def test_one_dispatch_or_several_give_the_same_bits():

@@ -10,11 +10,12 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmaml.core.dual import (
@@ -78,10 +79,16 @@ class LearnedRates(eqx.Module):
         return jax.tree.map(rate, self.log_ratio)
 
 
+def _fixed(rates: Any) -> Any:
+    """No array, which outer gradients would change."""
+    return jax.tree.map(float, tuple(rates)) if isinstance(rates, np.ndarray | jax.Array) else rates
+
+
 class InnerLoop(eqx.Module):
     """How a task is learnt from its support examples.
 
-    - `rates`: the step size α, or one for each step (later steps use the last), or learnt ones.
+    - `rates`: the step size α, or one for each step (later steps use the last), or learnt ones. Only the last are
+      meta-trained: an array becomes a tuple.
     - `steps`: gradient steps in meta-training; 0 learns by modulation alone.
     - `first_order`: the outer gradient takes inner gradients for constants (FOMAML).
     - `clip_norm`: longest allowed inner gradient, over all adapted parameters; longer ones are scaled down. The
@@ -91,7 +98,7 @@ class InnerLoop(eqx.Module):
     - `engine`: `"auto"` takes the dual engine where it applies; there each layer decides whether pairs pay.
     """
 
-    rates: float | Float[Array, " steps"] | LearnedRates = 1e-3
+    rates: float | tuple[float | Float[Array, ""], ...] | LearnedRates = eqx.field(converter=_fixed, default=1e-3)
     steps: int = eqx.field(static=True, default=5)
     first_order: bool = eqx.field(static=True, default=False)
     clip_norm: float | None = eqx.field(static=True, default=200.0)

@@ -80,7 +80,7 @@ class MultiMAML(AbstractLearner):
         """The inner loop with the step sizes of the task's mode."""
         if not self.rates:
             return self.inner
-        return eqx.tree_at(lambda inner: inner.rates, self.inner, jnp.asarray(self.rates)[mode])
+        return eqx.tree_at(lambda inner: inner.rates, self.inner, tuple(jnp.asarray(self.rates)[mode]))
 
 
 class MMAML(AbstractLearner):
