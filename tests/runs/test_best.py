@@ -36,7 +36,7 @@ def run(folder, stop_at=None):
     return t
 
 
-@pytest.mark.parametrize("stop_at", [None, 2])
+@pytest.mark.parametrize("stop_at", [None, 2, 5])
 def test_best_checkpoint_is_kept(tmp_path, stop_at):
     folder = RunFolder(tmp_path)
     if stop_at is not None:

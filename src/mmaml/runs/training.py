@@ -77,10 +77,11 @@ def train(
             step += count
             means = {name: float(np.asarray(values)[:count].mean()) for name, values in history.items()}
             report(step, means)
-            to_save = step % schedule.save_every == 0 or step == schedule.iterations or stopped()
-            if to_save and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)):
+            stop = stopped()
+            due = step % schedule.save_every == 0 or step == schedule.iterations
+            if (due or stop) and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)):
                 raise _diverged(step, checkpoints.latest(), folder)
-            if step % schedule.save_every == 0 or step == schedule.iterations:
+            if due:
                 numbers = {**means, **validate(trainer.learner_at(state))}
                 seconds = earlier_seconds + time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
@@ -91,9 +92,10 @@ def train(
                 checkpoints.save(step, state)
                 track(step, numbers)
                 report(step, numbers)
-            elif stopped():
+                stop = stopped()  # to validate takes a while
+            elif stop:
                 checkpoints.save(step, state)
-            if stopped() and step < schedule.iterations:
+            if stop:
                 checkpoints.close()
                 raise Interrupted(
                     f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`."
