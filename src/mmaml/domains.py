@@ -48,7 +48,8 @@ class Domain:
     - `model`: the trained model, of a model file's header, arrays and path.
     - `adapt_files`: `mmaml adapt` for such a model; `None` if its tasks do not come in files.
     - `tables`: what `mmaml reproduce` can fill.
-    - `compare`: pictures, by name, of several models of one setting, by the names of their runs.
+    - `compare`: pictures, by name, of several models of one setting, by the names of their runs; `None` if there are
+      none.
     """
 
     config: type[ExperimentConfig]
@@ -57,7 +58,7 @@ class Domain:
     model: Callable[..., Any]
     adapt_files: Callable[..., Predictions] | None
     tables: tuple[TableSpec, ...]
-    compare: Callable[[dict[str, Any]], dict[str, Figure]] = lambda models: {}
+    compare: Callable[[dict[str, Any]], dict[str, Figure]] | None = None
 
 
 DOMAINS: dict[str, Domain] = {

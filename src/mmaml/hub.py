@@ -136,9 +136,11 @@ def compare(folders: dict[str, RunFolder]) -> dict[str, Figure]:
 
     There are none, and a `Note` says so, where the tasks to draw cannot be had any more.
     """
-    models = {label: load(folder.path) for label, folder in folders.items()}
+    domain = DOMAINS.get(next(iter(folders.values())).read_config()["domain"])
+    if domain is None or domain.compare is None:
+        return {}
     try:
-        return DOMAINS[domain_of(next(iter(models.values())).config)].compare(models)
+        return domain.compare({label: load(folder.path) for label, folder in folders.items()})
     except UserError as error:
         warnings.warn(f"the report has no picture of the runs side by side: {error}", Note, stacklevel=2)
         return {}

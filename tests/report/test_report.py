@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mmaml.report.html import write_report
 from mmaml.report.read import by_setting, duration, read_runs
-from mmaml.report.tables import Estimate, modes_table, results_for_terminal, results_table, stages_table, to_markdown
+from mmaml.report.tables import Estimate, modes_table, results_for_terminal, results_table, stages_table
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
 
@@ -134,13 +134,27 @@ def test_only_runs_on_the_same_data_are_compared_and_the_finished_come_first(mak
         stored = json.loads(folder.config_path.read_text())
         stored["config"]["data"] = data
         folder.config_path.write_text(json.dumps(stored))
-    members = [[run.label for run in runs] for _, runs in by_setting(read_runs(folders))]
-    assert members == [["a", "b", "young"], ["elsewhere"]]
+    members = [(name, [run.label for run in runs]) for name, runs in by_setting(read_runs(folders))]
+    assert members == [("regression-2 (data one)", ["a", "b", "young"]), ("regression-2 (data two)", ["elsewhere"])]
+
+
+def test_runs_of_other_tasks_are_no_rivals(make_run):
+    folders = [make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("c", 2.0, 0.7, preset="regression-3")]
+    stored = json.loads(folders[1].config_path.read_text())
+    stored["config"] |= {"shots": 10, "families": ["sinusoid", "linear"]}
+    folders[1].config_path.write_text(json.dumps(stored))
+    assert [name for name, _ in by_setting(read_runs(folders))] == [
+        "regression-2 (families None, shots None)",
+        "regression-2 (families sinusoid linear, shots 10)",
+        "regression-3",
+    ]
 
 
 def test_pictures_side_by_side_go_by_the_labels_of_the_runs(make_run, tmp_path):
     seen = []
-    folders = [make_run("young"), make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6)]
+    folders = [make_run("young"), make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("stopped", 2.0, 0.7)]
+    for folder in folders[1:3]:
+        folder.model_path.touch()
     write_report(folders, tmp_path / "page.html", lambda runs: seen.append(runs) or {})
     assert seen == [{"a": folders[1], "b": folders[2]}]
 
@@ -180,11 +194,12 @@ def test_results_table_and_its_best(make_run):
     assert table.columns[:4] == ("learner", "post-modulation", "post-adaptation", "vs bayes-optimal")
     assert [row.name for row in table.rows] == ["a", "b", "c", "d", "bayes-optimal"]
     assert [row.reference for row in table.rows] == [False] * 4 + [True]
-    lines = to_markdown(table).splitlines()
-    assert lines[2] == "| a | mmaml · film | 2.400 ± 0.024 | **0.300 ± 0.003** | +0.112 ± 0.002 | 500 | 75 s | 1,234 |"
-    assert "**2.200 ± 0.022** | 0.400 ± 0.004" in lines[3]
-    assert lines[4] == "| c | mmaml | not finished | not finished | – | 500 | 10 s | – |"
-    assert lines[6].startswith("| *bayes-optimal* | – | – | 0.188 ± 0.002 |")
+    shown = [[str(cell) for cell in row.cells] for row in table.rows]
+    assert shown[0] == ["mmaml · film", "2.400 ± 0.024", "0.300 ± 0.003", "+0.112 ± 0.002", "500", "75 s", "1,234"]
+    assert shown[2] == ["mmaml", "not finished", "not finished", "–", "500", "10 s", "–"]
+    assert shown[4][:4] == ["–", "–", "0.188 ± 0.002", "–"] and len(shown[4]) == len(table.columns)
+    best = {(row.name, str(cell)) for row in table.rows for cell in row.cells if getattr(cell, "best", False)}
+    assert best == {("a", "0.300 ± 0.003"), ("b", "2.200 ± 0.022")}
 
 
 def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of):

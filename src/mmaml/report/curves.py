@@ -22,10 +22,10 @@ _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
 
 @matplotlib.rc_context(STYLE)
 def learning_curves(runs: Sequence[Run]) -> Figure | None:
-    """Validation against meta-iterations, after adaptation with its 95 % confidence band, and before it."""
+    """Results on fresh tasks against meta-iterations, after adaptation with a 95 % confidence band, and before it."""
     figure = Figure((9.6, 3.1))
     after, before = figure.subplots(1, 2, width_ratios=(2, 1))
-    after.set(title="after adaptation", ylabel="on validation tasks")
+    after.set(title="after adaptation", ylabel="on fresh tasks")
     before.set(title="before any gradient step")
     for i, run in enumerate(runs):
         rows = [row for row in run.metrics if "query" in row]

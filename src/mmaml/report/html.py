@@ -120,13 +120,13 @@ def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
         (
             learning_curves(runs),
             "Learning",
-            "Result on validation tasks while meta-training." + limit,
+            "Result on fresh tasks while meta-training." + limit,
             True,
         ),
         (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task." + limit, False),
         (mode_bars(runs), "Kinds of task", "Final evaluation for every kind of task." + limit, False),
     ]
-    done = {run.label: run.folder for run in runs if run.result is not None}
+    done = {run.label: run.folder for run in runs if run.folder.has_ended()}
     if compare and len(done) > 1:
         drawn += [(figure, TITLES[name], CAPTIONS[name], True) for name, figure in compare(done).items()]
     charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]

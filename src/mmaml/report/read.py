@@ -22,6 +22,9 @@ _RESULT_FIELDS = {
     "stages",
 }
 
+_TASK_OPTIONS = ("data", "families", "datasets", "environment", "way", "shot", "shots", "queries", "image_size")
+"""Options that make tasks what they are."""
+
 _METRICS = {"mse": "mean squared error"}
 
 
@@ -67,15 +70,31 @@ def _read_result(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Runs that can be compared with each other, those of one setting on the same data, under the setting's name.
+    """Runs that can be compared with each other, those of one setting whose tasks are alike, under the setting's name.
 
-    Unfinished ones come last, so that the finished have the same colours wherever they are shown.
+    Where the tasks of several have one name, what tells them apart stands behind it.
+    Unfinished runs come last, so that the finished have the same colours wherever they are shown.
     """
-    settings: dict[tuple[str, str], list[Run]] = {}
+    settings: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.result is None):
         name = run.config.get("setting") or run.config["config"]["preset"]
-        settings.setdefault((name, str(run.config["config"].get("data"))), []).append(run)
-    return [(name, members) for (name, _), members in settings.items()]
+        tasks = tuple(_plain(run.config["config"].get(option)) for option in _TASK_OPTIONS)
+        settings.setdefault((name, tasks), []).append(run)
+
+    def full_name(name: str, tasks: tuple[str, ...]) -> str:
+        others = [other for same, other in settings if same == name]
+        apart = [
+            f"{option.replace('_', ' ')} {value}"
+            for i, (option, value) in enumerate(zip(_TASK_OPTIONS, tasks, strict=True))
+            if len({other[i] for other in others}) > 1
+        ]
+        return f"{name} ({', '.join(apart)})" if apart else name
+
+    return [(full_name(name, tasks), members) for (name, tasks), members in settings.items()]
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Tables of results. One structure, shown in a terminal, in Markdown or in HTML (`template.html`)."""
+"""Tables of results. One structure, shown in a terminal or in HTML (`template.html`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -85,17 +85,8 @@ def results_table(runs: Sequence[Run]) -> Table:
             cells = (learner, *map(_estimate, before_and_after(result)), *excess)
         rows.append(Row(run.label, (*cells, *_effort(run)), i))
     for limit in limits:
-        rows.append(Row(limit["name"], ("–", "–", _estimate(limit), *("–" for _ in difference), "–", "–", "–")))
-    columns = (
-        "learner",
-        "post-modulation",
-        "post-adaptation",
-        *difference,
-        "meta-iterations",
-        "trained for",
-        "tasks",
-    )
-    return Table(columns, _mark_best(rows, runs))
+        rows.append(Row(limit["name"], ("–", "–", _estimate(limit), *("–" for _ in (*difference, *_EFFORT)))))
+    return Table(("learner", "post-modulation", "post-adaptation", *difference, *_EFFORT), _mark_best(rows, runs))
 
 
 def stages_table(runs: Sequence[Run]) -> Table:
@@ -143,23 +134,6 @@ def to_rich(table: Table, heading: str = "run") -> RichTable:
 def _broken_at_hyphens(words: str) -> Text:
     # Rich breaks lines at spaces only.
     return Text(words.replace("-", "-\n"))
-
-
-def to_markdown(table: Table, heading: str = "run") -> str:
-    """The table in GitHub's Markdown."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
-
-    rows = (
-        [
-            f"*{row.name}*" if row.reference else row.name,
-            *(f"**{c}**" if _is_best(c) else str(c) for c in row.cells),
-        ]
-        for row in table.rows
-    )
-    rule = ["---", *["---:"] * len(table.columns)]
-    return line([heading, *table.columns]) + line(rule) + "".join(map(line, rows))
 
 
 def stage_name(stage: dict[str, Any]) -> str:
