@@ -17,6 +17,7 @@ from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.tasks import mixture
 from mmaml.runs.errors import UserError
+from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import drop_metrics_after, read_metrics
 from tests.commands import mmaml_command
 
@@ -67,6 +68,13 @@ def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_pa
     page = tmp_path / "both.html"
     code, _, _ = mmaml_command(capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", page)
     assert code == 0 and ">Predictions<" in page.read_text()
+
+
+def test_a_report_of_a_stopped_run_beside_another_has_no_fits_of_it(capsys, runs, run, tmp_path):
+    (run / "model.safetensors").unlink()
+    page = tmp_path / "both.html"
+    code, _, _ = mmaml_command(capsys, "report {} {} --out {}", run, runs / "multi-maml", page)
+    assert code == 0 and "multi-maml" in page.read_text() and ">Predictions<" not in page.read_text()
 
 
 def test_a_run_stopped_before_its_first_metrics_can_be_evaluated(capsys, run):
@@ -144,6 +152,15 @@ def test_an_evaluation_leaves_alone_what_a_training_run_writes(capsys, run):
     (run / "checkpoints" / "30.orbax-checkpoint-tmp").mkdir()
     assert mmaml_command(capsys, "evaluate {} --tasks 20", run)[0] == 0
     assert (run / "checkpoints" / "30.orbax-checkpoint-tmp").is_dir()
+
+
+def test_a_run_being_trained_can_be_looked_at_but_its_result_is_not_written(capsys, run):
+    with RunFolder(run).locked():
+        before = content(run)
+        code, _, err = mmaml_command(capsys, "evaluate {}", run)
+        assert code == 2 and "another process is working on" in err
+        assert mmaml_command(capsys, "evaluate {} --tasks 20", run)[0] == 0
+        assert content(run) == before
 
 
 def interrupt(*arguments, **options):

@@ -21,6 +21,7 @@ from mmaml.classification.presets import PRESETS
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
 from mmaml.core.meta import MetaTrainer
+from mmaml.experiments.experiment import _better
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 from tests.compilation import compilations
@@ -187,6 +188,28 @@ def test_few_validation_classes_are_spoken_of(own):
         ClassificationExperiment(replace(mmaml.load(own).config, way=3, data=(str(own.parent / "digits"),)))
 
 
+def test_validation_draws_other_tasks_than_training(own, monkeypatch):
+    """Where training classes choose the checkpoint, it must not be by the very episodes that it has learnt from."""
+    experiment = ClassificationExperiment(mmaml.load(own).config)
+    drawn = []
+    monkeypatch.setattr(experiment, "_accuracies", lambda learner, source, key, *rest: drawn.append(key) or stop())
+    with pytest.raises(StopIteration):
+        experiment.validate(experiment.trainer.learner)
+    keys = {
+        tuple(jr.key_data(jr.fold_in(key, i)).tolist()) for key in (experiment.trainer.key, *drawn) for i in range(9)
+    }
+    assert len(keys) == 2 * 9
+
+
+def stop():
+    raise StopIteration
+
+
+def test_of_equal_checkpoints_the_first_is_kept(own):
+    better = _better(ClassificationExperiment(mmaml.load(own).config))
+    assert [better({"query": value}, {"query": 0.5}) for value in (0.4, 0.5, 0.6)] == [False, False, True]
+
+
 def test_sources_keep_the_classes_of_the_splits_apart():
     """From configuration to episode: no image of another split, over enough episodes to see all of its own."""
     sources = make_sources(replace(PRESETS["classification-2"], budget="smoke", way=5, shot=2, queries=3))
@@ -244,6 +267,7 @@ def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
         ("--image-size 0", "--image-size is 0, but must be at least 1"),
         ("--learner multi-maml --inner-lr 0.3", "--inner-lr is 0.3, but must be the default with the published"),
         ("--learner multi-maml --step-sizes per-layer", "or add --mode-rates shared"),
+        ("--learner multi-maml --inner-steps 0", "--inner-steps is 0, but must be at least 1, or add --mode-rates"),
         ("--data nowhere", "nowhere is neither a data set nor a file or folder"),
     ],
 )

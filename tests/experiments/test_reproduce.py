@@ -31,11 +31,12 @@ SPEC = TableSpec(
 )
 
 
-def record(out, method, values, seed=0, trained=15_000):
+def record(out, method, values, seed=0, trained=15_000, **options):
     """An evaluated run whose task i has the error `values[i][s]` after s steps."""
     values = np.asarray(values, np.float32)
     folder = out / "runs" / f"regression-2-{method}-cpu-seed{seed}"
-    folder.mkdir(parents=True)
+    config = replace(SPEC.config("2 modes", method, "cpu", seed), task_microbatch=3, **options)
+    RunFolder.create(folder, "regression", "regression-2", to_dict(config))
     stages = [{"steps": s, "mean": float(v.mean()), "ci95": 0.25} for s, v in enumerate(values.T)]
     result = {"tasks": len(values), "seed": seed, "budget": "cpu", "command": "c", "commit": "d"}
     result |= {"trained": trained, "planned": 15_000}
@@ -60,12 +61,33 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     assert film["minus_maml"]["ci95"] == pytest.approx(1.96 * differences.std(ddof=1) / 3**0.5)
     assert cells["lstm", "post-modulation"]["minus_maml"] == {"mean": 0.0, "ci95": 0.0}
     assert "minus_maml" not in cells["maml", "post-adaptation"]
+    assert "seed_std" not in film["minus_maml"]  # MAML has one seed
     assert film["seed_std"] == pytest.approx(0.5**0.5)
     assert cells["lstm", "post-modulation"]["seed_std"] is None
     text = (tmp_path / "table9.md").read_text()
     assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0, workshop 2.5) |" in text
     assert "| lstm | 40.0 ± 2.5 | – |" in text and "40.0 ± 2.5 (workshop 7.5) |" in text
     assert text.endswith("\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
+
+
+def test_a_difference_varies_with_the_seed(tmp_path):
+    for seed, (maml, film) in enumerate([(3, 1), (5, 2)]):
+        record(tmp_path, "maml", [[9, maml - 1], [9, maml + 1]], seed)
+        record(tmp_path, "mmaml-film", [[9, film], [9, film]], seed)
+    film = write_table(SPEC, tmp_path, "cpu")[-1]
+    assert film["minus_maml"]["mean"] == -2.5 and film["minus_maml"]["seed_std"] == pytest.approx(0.5**0.5)
+
+
+def test_a_run_with_other_options_than_the_table_s_says_so(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]], meta_lr=0.5, meta_optimiser="muon")
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2]])
+    assert write_table(SPEC, tmp_path, "cpu")[0]["other_options"] == {"meta_lr": 0.5, "meta_optimiser": "muon"}
+    lines = (tmp_path / "table9.md").read_text().splitlines()
+    training = "2 tasks of made up; 15,000 meta-iterations (published: 70,000)"
+    assert lines[-2:] == [
+        f"- 2 modes (maml): {training}; with `meta_lr` 0.5, `meta_optimiser` muon.",
+        f"- 2 modes (mmaml-film): {training}.",
+    ]
 
 
 def test_a_run_that_was_stopped_and_evaluated_is_in_the_table_with_its_share(tmp_path):

@@ -41,6 +41,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         # A run goes on wherever it is resumed from, and with the data it began with.
         own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
         config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
+        config = replace(config, image_size=config.side)
         self.sources = make_sources(config)
         self.config = replace(config, data_digests=self.sources.digests)
         modes = self.sources.train.modes
@@ -74,7 +75,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
-        key = jr.fold_in(jr.key(self.config.seed), 1)
+        # With 1 this would be the key of training: JAX folds in what it splits.
+        key = jr.fold_in(jr.key(self.config.seed), 2)
         count = min(VALIDATION_TASKS, self.config.final_tasks)
         values, _ = self._accuracies(learner, self.sources.validation, key, count, None)
         return progress_numbers(values)

@@ -63,6 +63,8 @@ class ClassificationConfig(SupervisedConfig):
     """Longest inner gradient; longer ones are scaled down."""
     inner_clip_value: float | None = 20.0
     """Bound on each entry of an inner gradient (20 in the reference)."""
+    engine: tyro.conf.Suppress[Literal["auto", "materialised"]] = "auto"
+    """There is one way for convolutions."""
     meta_optimiser: MetaOptimiser = "muon"
     """What makes outer gradients into steps: Muon for weight matrices and Adam for all else, or Adam (the paper)."""
     meta_lr: float = 3e-3
@@ -86,6 +88,8 @@ class ClassificationConfig(SupervisedConfig):
         for option in ("inner_lr", "step_sizes"):
             value = getattr(self, option)
             require(not fixed or value == getattr(ClassificationConfig, option), option, value, shared)
+        stepless = "at least 1, or add --mode-rates shared: Multi-MAML's published step sizes are of steps"
+        require(not fixed or self.inner_steps > 0, "inner_steps", self.inner_steps, stepless)
         require(
             bool(self.channels) and min(self.channels) > 0, "channels", self.channels, "one or more sizes of at least 1"
         )

@@ -2,7 +2,9 @@
 
 import abc
 import io
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -119,21 +121,24 @@ def train_run(
     Returns the meta-iterations it had and the learner: the last, or the one that did best in validation.
     """
 
-    def better(numbers: Mapping[str, float | int], than: Mapping[str, float | int]) -> bool:
-        return (numbers["query"] < than["query"]) == experiment.lower_is_better
-
     train(
         folder,
         experiment.trainer,
         experiment.schedule,
         experiment.validate,
-        better=better if experiment.keep_best else None,
+        better=_better(experiment) if experiment.keep_best else None,
         console=console,
         track=track,
     )
     iterations, learner = restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     experiment.save_model(learner, folder)
     return iterations, learner
+
+
+def _better(experiment: AbstractExperiment) -> Callable[[Mapping[str, float], Mapping[str, float]], bool]:
+    """Whether the numbers of one validation are better than those of another."""
+    beats = operator.lt if experiment.lower_is_better else operator.gt
+    return lambda numbers, than: beats(numbers["query"], than["query"])
 
 
 def evaluate_run(
@@ -146,11 +151,14 @@ def evaluate_run(
     repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
     the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
     `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
-    have no interval, or fewer than no `steps`.
+    have no interval, or fewer than no `steps`, and for a run that is being trained, unless nothing is to be written.
     """
     require(tasks is None or tasks >= 2, "tasks", tasks, "at least 2")
     require(steps is None or steps >= 0, "steps", steps, "0 or more")
-    return _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
+    # What is written must not be older than what a training has written meanwhile.
+    writes = tasks is None and steps is None
+    with folder.locked() if writes else nullcontext():
+        return _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
@@ -173,11 +181,11 @@ def _judge(
     steps: int | None,
 ) -> dict[str, Any]:
     config = experiment.config
-    evaluation = experiment.evaluate(learner, tasks or config.final_tasks, steps)
-    values = evaluation.values
     stored = folder.read_config()
     # A run that was stopped early has a checkpoint, but may have no metrics yet.
     last = [{"step": 0, "seconds": 0.0}, *read_metrics(folder.metrics_path)][-1]
+    evaluation = experiment.evaluate(learner, tasks or config.final_tasks, steps)
+    values = evaluation.values
     result = {
         "preset": config.preset,
         "learner": config.learner,

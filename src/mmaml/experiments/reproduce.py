@@ -1,10 +1,12 @@
 """A table of runs, the paper's numbers beside ours."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +15,7 @@ from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment, complete_run
 from mmaml.experiments.statistics import mean_and_ci
 from mmaml.runs.config import from_dict, require, to_dict
-from mmaml.runs.errors import DataError, UserError
+from mmaml.runs.errors import DataError, Note, UserError
 from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
@@ -103,11 +105,15 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
         return
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
-        begun = from_dict(type(config), folder.read_config()["config"])
+        stored = folder.read_config()
+        begun = from_dict(type(config), stored["config"])
         # How many tasks at a time is no part of what is reproduced.
         experiment = spec.experiment(replace(config, task_microbatch=begun.task_microbatch))
         if experiment.config != begun:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
+        if stored["devices"] != (here := jax.device_count()):
+            message = f"{path} was begun on {stored['devices']} devices and goes on with {here}, so not bit for bit"
+            warnings.warn(message, Note, stacklevel=2)
     else:
         experiment = spec.experiment(config)
         folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
@@ -125,12 +131,16 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
         if not results:
             continue
         runs = [str(path.parent.relative_to(out)) for path in paths]
+        others: dict[str, Any] = {}
+        for path, result in zip(paths, results, strict=True):
+            others |= _other_options(spec.config(setting, method, result["budget"], result["seed"]), path.parent)
         baseline = paths if method == spec.baseline else baseline
         for stage, index in spec.stages:
             only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
             if stage == "post-adaptation" and only_stage:
                 continue
             cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
+            cell["other_options"] = others
             if (index == -1 or only_stage) and method != spec.baseline:
                 cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
             yield cell
@@ -139,13 +149,29 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
     yield from references.values()
 
 
+def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
+    """Options of the run in `path` that are not the table's; what that leaves open, and data, may be anything."""
+    begun = from_dict(type(config), RunFolder.open(path).read_config()["config"])
+    free = {"datasets", "task_microbatch"}
+    asked = {name: value for name, value in to_dict(config).items() if value is not None and name not in free}
+    return {name: value for name, value in to_dict(begun).items() if name in asked and value != asked[name]}
+
+
 def _difference(paths: Sequence[Path], baseline: Sequence[Path]) -> dict[str, float] | None:
-    """Mean and interval, task by task and over seeds, of what these runs achieve minus what the baseline's do."""
+    """What these runs achieve minus what the baseline's do, mean and interval over tasks of the means over seeds.
+
+    `seed_std`, where both have as many seeds, is the standard deviation over them of their mean differences.
+    """
     files = [[path.with_name("evaluation.npy") for path in group] for group in (paths, baseline)]
     if not all(files) or not all(file.is_file() for group in files for file in group):
         return None
-    ours, theirs = (np.mean([np.load(file, allow_pickle=False)[:, -1] for file in group], 0) for group in files)
-    return mean_and_ci(ours - theirs) if ours.shape == theirs.shape else None
+    ours, theirs = ([np.load(file, allow_pickle=False)[:, -1] for file in group] for group in files)
+    if len({values.shape for values in (*ours, *theirs)}) > 1:
+        return None
+    difference = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
+    if len(ours) == len(theirs) > 1:
+        difference["seed_std"] = float(np.std(np.mean(ours, 1) - np.mean(theirs, 1), ddof=1))
+    return difference
 
 
 def _cell(
@@ -218,7 +244,8 @@ def _effort(cell: dict[str, Any]) -> str:
     planned, published = f"{cell['planned']:,}", f"{cell['published']:,}"
     training = f"{planned} meta-iterations" + ("" if planned == published else f" (published: {published})")
     stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "
-    return f"{cell['tasks']:,} tasks{source}; {stopped}{training}"
+    others = ", ".join(f"`{name}` {value}" for name, value in cell.get("other_options", {}).items())
+    return f"{cell['tasks']:,} tasks{source}; {stopped}{training}" + (f"; with {others}" if others else "")
 
 
 def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:

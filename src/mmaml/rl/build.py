@@ -61,7 +61,7 @@ def make_learner(
         *sizes,
         hidden=config.encoder_hidden,
         horizon=environment.horizon,
-        pieces=REFERENCE_PIECE if config.encoder_reads == "pieces" else None,
+        pieces=min(REFERENCE_PIECE, environment.horizon) if config.encoder_reads == "pieces" else None,
         key=encoder_key,
     )
     prior = policy(policy_key)

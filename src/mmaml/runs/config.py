@@ -18,6 +18,8 @@ def to_dict(config: Any) -> dict[str, Any]:
 def from_dict(cls: type[Config], values: Any) -> Config:
     """A configuration from stored fields; options younger than what was stored have their defaults.
 
+    So a new option begins with the default that is as runs were before it.
+
     Raises `UserError` if a field is unknown, one without a default is missing, or a value is of another type.
     """
     if not isinstance(values, dict):

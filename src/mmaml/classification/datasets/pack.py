@@ -25,12 +25,10 @@ DTYPES = {"U8": np.dtype("uint8"), "I32": np.dtype("int32")}
 
 @dataclass(frozen=True)
 class ClassImages:
-    """Images of one split, class after class: class `k` has `images[starts[k] : starts[k] + counts[k]]`."""
+    """Images of one split, class after class, `counts[k]` of class `k`."""
 
     images: UInt8[np.ndarray, "n side side channels"]
-    starts: Int32[np.ndarray, " k"]
     counts: Int32[np.ndarray, " k"]
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -163,12 +161,7 @@ class ImageSet:
             images = self.images[order[0] : order[0] + len(order)]
         else:
             images = self.images[order]
-        return ClassImages(
-            fit(images, side, channels),
-            (np.cumsum(counts) - counts).astype(np.int32),
-            counts.astype(np.int32),
-            tuple(self.class_names[i] for i in classes),
-        )
+        return ClassImages(fit(images, side, channels), counts.astype(np.int32))
 
     @property
     def digest(self) -> str:
