@@ -7,7 +7,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/mmaml train regression-5 --learner mmaml --budget demo --out runs/demo-mmaml --overwrite
 	$(BIN)/mmaml train regression-5 --learner maml --budget demo --out runs/demo-maml --overwrite
-	$(BIN)/mmaml report runs/demo-mmaml runs/demo-maml --out runs/demo.html
+	$(BIN)/mmaml report runs/demo-mmaml runs/demo-maml --out runs/demo.html --overwrite
 
 # Lint, types, tests.
 test: .venv/installed-dev

@@ -200,7 +200,7 @@ def test_adapt_agrees_with_python_and_with_an_exported_file(capsys, run, tmp_pat
     assert mmaml_command(capsys, "export {} {}", run, tmp_path / "m.safetensors")[0] == 0
     for model in (run, tmp_path / "m.safetensors"):
         files = (model, tmp_path / "few.csv", tmp_path / "where.csv", tmp_path / "out.csv")
-        code, _, err = mmaml_command(capsys, "adapt {} --support {} --query {} --out {}", *files)
+        code, _, err = mmaml_command(capsys, "adapt {} --support {} --query {} --out {} --overwrite", *files)
         assert code == 0
         predicted = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)[:, 1]
         fitted = mmaml.load(model).adapt([-1, 0, 2], [1, 0.1, -2])
@@ -209,6 +209,33 @@ def test_adapt_agrees_with_python_and_with_an_exported_file(capsys, run, tmp_pat
         assert set(fitted.mode_neighbours) <= {"sinusoid", "linear"}
         assert sum(fitted.mode_neighbours.values()) == pytest.approx(1)
         assert f"like this one: {next(iter(fitted.mode_neighbours))} " in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["adapt {run} --support {file} --query {file} --out {file}", "export {run} {file}", "report {run} --out {file}"],
+)
+def test_no_file_is_replaced_unless_told_to(capsys, run, tmp_path, command):
+    file = tmp_path / "precious.csv"
+    file.write_text("x,y\n1,2\n3,4\n5,6\n")
+    text = command.replace("{run}", "RUN").replace("{file}", "FILE")
+    parts = [{"RUN": run, "FILE": file}.get(word, word) for word in text.split()]
+    code, _, err = mmaml_command(capsys, " ".join(["{}"] * len(parts)), *parts)
+    assert code == 2 and f"{file} is there already. Replace it with --overwrite" in err
+    assert file.read_text().startswith("x,y\n")
+    assert mmaml_command(capsys, " ".join(["{}"] * (len(parts) + 1)), *parts, "--overwrite")[0] == 0
+    assert not file.read_text(errors="replace").startswith("x,y\n1,2")
+
+
+def test_a_report_of_nothing_is_refused(capsys):
+    code, _, err = mmaml_command(capsys, "report")
+    assert code == 2 and "at least one run" in err
+
+
+def test_a_record_without_its_model_says_so(run):
+    (run / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="holds no model, only how it was evaluated"):
+        mmaml.load(run)
 
 
 def test_python_trains_and_resumes_what_the_command_line_does(runs, tmp_path):

@@ -30,7 +30,7 @@ from mmaml.rl.model import PolicyModel
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
-from mmaml.runs.files import write_atomically
+from mmaml.runs.files import refuse_to_replace, write_atomically
 from mmaml.runs.folder import RunFolder
 
 
@@ -97,14 +97,19 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
 
 
 @app.command
-def report(runs: Runs, out: Path | None = None, json: bool = False) -> None:
+def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: bool = False) -> None:
     """Write one HTML page about one run or several beside each other.
 
     Args:
         runs: Folders of the runs.
         out: The page; default: report.html in the first run's folder.
+        overwrite: Replace a file that is there at `--out`.
         json: Print the page's path as JSON.
     """
+    if not runs:
+        raise UserError("a report needs at least one run.")
+    if out is not None:
+        refuse_to_replace(out, overwrite)
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
     write_report(folders, page, hub.compare)
@@ -153,6 +158,7 @@ def adapt(
     out: Path | None = None,
     steps: int | None = None,
     mode: str | None = None,
+    overwrite: bool = False,
     json: bool = False,
 ) -> None:
     """Learn a new task from a few labelled examples and predict others.
@@ -165,8 +171,11 @@ def adapt(
         out: CSV file for the predictions; default: standard output.
         steps: Gradient steps; default: as in meta-training.
         mode: The task's mode; only Multi-MAML needs it.
+        overwrite: Replace a file that is there at `--out`.
         json: Print the predictions as JSON, and what kinds of training tasks the new one is like.
     """
+    if out is not None:
+        refuse_to_replace(out, overwrite)
     prepare_jax()
     model = hub.load(run)
     adapt_files = DOMAINS[domain_of(model.config)].adapt_files
@@ -186,7 +195,14 @@ def adapt(
 
 
 @app.command
-def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int = 0, json: bool = False) -> None:
+def render(
+    run: Run,
+    out: Path | None = None,
+    mode: str | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
     """Film a policy that learns a task: an episode before any gradient step, and one after each.
 
     Args:
@@ -194,8 +210,11 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
         out: The video, a .gif or .mp4 file; default: video.gif in the run's folder.
         mode: The task's mode; default: any.
         seed: Which task and episodes.
+        overwrite: Replace a file that is there at `--out`.
         json: Print the video's path as JSON.
     """
+    if out is not None:
+        refuse_to_replace(out, overwrite)
     prepare_jax()
     model = hub.load(run)
     if not isinstance(model, PolicyModel):
@@ -209,14 +228,16 @@ def render(run: Run, out: Path | None = None, mode: str | None = None, seed: int
 
 
 @app.command
-def export(run: Run, file: tyro.conf.Positional[Path], json: bool = False) -> None:
+def export(run: Run, file: tyro.conf.Positional[Path], overwrite: bool = False, json: bool = False) -> None:
     """Write the trained model to one safetensors file, for `mmaml adapt` and `mmaml.load`.
 
     Args:
         run: Folder of the run.
         file: The file to write.
+        overwrite: Replace it if it is there already.
         json: Print the file's path as JSON.
     """
+    refuse_to_replace(file, overwrite)
     hub.load(run).save(file)
     _show_made("model", file, json)
 

@@ -13,8 +13,11 @@ from rich.table import Table
 from mmaml.classification.datasets import catalogue
 from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, RESEARCH
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
+from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.classification.datasets.splits import SPLITS
+from mmaml.runs.config import require
 from mmaml.runs.errors import UserError
+from mmaml.runs.files import refuse_to_replace
 
 
 data = tyro.extras.SubcommandApp()
@@ -94,6 +97,7 @@ def import_set(
     from mmaml.classification.datasets.folder import read_images
 
     _refuse_to_replace(name, overwrite)
+    require(seed >= 0, "seed", seed, "0 or more")
     if name in OFFICIAL:
         _make_official(name, path, image_size, json)
         return
@@ -112,23 +116,28 @@ def import_set(
 
 
 @data.command
-def inspect(name: Name, out: Path | None = None, image_size: int = 84, json: bool = False) -> None:
+def inspect(
+    name: Name, out: Path | None = None, image_size: int = 84, overwrite: bool = False, json: bool = False
+) -> None:
     """Show what is in a data set: its images, classes and splits.
 
     Args:
         name: The data set, or a pack file, or a folder or archive with one sub-folder a class.
         out: Also write a page of sample images there, as PNG.
         image_size: Height and width that a folder's images are brought to.
+        overwrite: Replace what is there already.
         json: Print it as JSON.
     """
+    if out is not None:
+        if out.suffix.lower() != ".png":
+            raise UserError(f"--out is {out}, but must end in .png.")
+        refuse_to_replace(out, overwrite)
     with Console(stderr=True).status("reading images"):
         image_set = catalogue.find(name, side=_checked(image_size))
     about = _about(image_set)
     if out is not None:
         from mmaml.classification.datasets.contact_sheet import contact_sheet
 
-        if out.suffix.lower() != ".png":
-            raise UserError(f"--out is {out}, but must end in .png.")
         contact_sheet(image_set, out)
         about["sheet"] = str(out)
     by_split = {
@@ -203,8 +212,7 @@ def _make_official(name: str, source: Path, image_size: int | None, json: bool) 
 
 
 def _checked(image_size: int) -> int:
-    if image_size < 1:
-        raise UserError(f"--image-size is {image_size}, but must be at least 1.")
+    require(0 < image_size <= LARGEST_SIDE, "image_size", image_size, f"from 1 to {LARGEST_SIDE}")
     return image_size
 
 

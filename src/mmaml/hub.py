@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
@@ -96,9 +97,11 @@ def _configure(preset: str, options: dict[str, Any]) -> ExperimentConfig:
 
 
 def _plain(value: Any) -> Any:
-    """As a configuration holds it: paths as strings, sequences as tuples."""
+    """As a configuration holds it: paths as strings, sequences as tuples, numbers of NumPy as Python's."""
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
     several = isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(map(_plain, value)) if several else value
 
@@ -118,6 +121,11 @@ def load(path: str | Path) -> Any:
     path = Path(path)
     if path.is_dir():
         folder = RunFolder.open(path)
+        if not folder.model_path.is_file() and folder.result_path.is_file():
+            raise UserError(
+                f"{path} holds no model, only how it was evaluated. If its checkpoints are there, "
+                f"`mmaml resume {path}` goes on and makes one."
+            )
         if not folder.model_path.is_file():
             raise UserError(f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`.")
         path = folder.model_path

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import jax.random as jr
 import numpy as np
@@ -248,7 +249,13 @@ def test_a_stopped_run_resumed_ends_like_one_that_never_was(capsys, run, tmp_pat
             list("abcd"),
             "4 classes; this model was trained to tell 3 apart and takes 2 to 3",
         ),
-        (np.zeros((2, 8, 8), np.uint8), list("abc"), "2 images and 3 labels"),
+        (np.zeros((2, 8, 8), np.uint8), list("abc"), r"2 images, and labels of the shape \(3,\)"),
+        (np.zeros((2, 8, 8), np.uint8), "ab", r"2 images, and labels of the shape \(\)"),
+        (np.zeros((2, 8, 8), np.uint8), [None, "a"], "labels must be of one kind"),
+        (np.zeros((2, 8, 8), np.uint8), list("aa"), "1 classes; .* takes 2 to 3.$"),
+        (np.zeros((8, 8, 3), np.uint8), list("ab"), "images are a single one; give a list"),
+        (Path("a.png"), list("ab"), "images are a single one; give a list"),
+        (Image.new("L", (8, 8)), list("ab"), "images are a single one; give a list"),
         (np.zeros((2, 8, 8), float), list("ab"), "an image is float64 of the shape"),
         ([], [], "there are no images"),
     ],
@@ -264,7 +271,7 @@ def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
         ("--way 1", "--way is 1, but must be at least 2"),
         ("--way 17", "digits has 16 classes, fewer than the 17 of an episode"),
         ("--shot 400", "take 402"),
-        ("--image-size 0", "--image-size is 0, but must be at least 1"),
+        ("--image-size 0", "--image-size is 0, but must be from 1 to 1024"),
         ("--learner multi-maml --inner-lr 0.3", "--inner-lr is 0.3, but must be the default with the published"),
         ("--learner multi-maml --step-sizes per-layer", "or add --mode-rates shared"),
         ("--learner multi-maml --inner-steps 0", "--inner-steps is 0, but must be at least 1, or add --mode-rates"),

@@ -1,6 +1,7 @@
 """Someone's own CSV files: reading them, runs on them, and clear words where they cannot be used."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import equinox as eqx
@@ -17,7 +18,7 @@ from mmaml.regression.own import TableTask, load_tasks
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tables import Table, read_table
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 
 
@@ -161,8 +162,15 @@ def test_the_files_take_turns(tmp_path):
         ({"a.csv": "x,y\n1,2\n1,5,2,5\n"}, r"a.csv, row 3 has 4 cells \(1, 5, 2, 5\), but the header has 2"),
         ({"a.csv": "x;y\n1,5;2\n"}, "a.csv has semicolons between its columns .'x;y'., but only commas are read"),
         ({"a.csv": "x\ty\n1\t2\n"}, "a.csv has tabs between its columns"),
-        ({"a.csv": "x,z\n1,2\n"}, "targets' column y is missing"),
-        ({"a.csv": "x1,x3,y\n1,2,3\n"}, "inputs must be x, or x1, x2"),
+        ({"a.csv": "x,z\n1,2\n"}, "there must be one column y"),
+        ({"a.csv": "x,y,y\n1,2,3\n"}, "there must be one column y"),
+        *(
+            ({"a.csv": f"{header}\n" + "1," * header.count(",") + "1\n"}, "inputs must be x, or x1, x2")
+            for header in ("x1,x3,y", "x0,x1,y", "x,x1,y", "x1,X2,y", "x1,x02,y", "x1,x2,y,x9", "x,x,y")
+        ),
+        ({"a.csv": 'x,y,note\n1,2,"a\n3,4,b\n'}, "a.csv cannot be read as CSV"),
+        ({"a.csv": "x,y\n1,2\n1,1e200\n"}, r"a.csv, row 3, column y: '1e200' is beyond ±1e\+150"),
+        ({"m/a.csv": "x,y\n1,2\n", "m/very/deep/b.csv": "x,y\n1,2\n"}, "m/very/deep/b.csv lies too deep"),
         ({"a.csv": "y\n1\n"}, "inputs must be x, or x1, x2"),
         ({"a.csv": ""}, "has no rows"),
         ({"m/a.csv": "x,y\n1,2\n", "b.csv": "x,y\n1,2\n"}, "both sub-folders and b.csv"),
@@ -192,6 +200,75 @@ def test_files_are_read_as_programs_write_them(tmp_path):
     table = read_table(write(tmp_path / "a.csv", text))
     np.testing.assert_array_equal(table.x, [[1], [3]])
     np.testing.assert_array_equal(table.y, [2, 4])
+
+
+def test_copies_of_a_task_are_spoken_of(tmp_path):
+    make_folder(tmp_path)
+    write(tmp_path / "b" / "9.csv", (tmp_path / "a" / "0.csv").read_text() + "\n")
+    with pytest.warns(Note, match="1 files hold the same numbers as another, b/9.csv those of a/0.csv for one"):
+        load_tasks(tmp_path, 3, 4)
+
+
+def linear_model(y_mean=0.0, y_std=1.0):
+    """An untrained model of two inputs, in units of its own."""
+    config = replace(PRESETS["regression"], hidden=(8,), encoder_hidden=3)
+    learner = make_learner(config, in_size=2, modes=1, key=jr.key(0))
+    scaler = Scaler(np.zeros(2), np.ones(2), y_mean, y_std)
+    return RegressionModel(config, learner, scaler, ("tasks",), None)
+
+
+@pytest.mark.parametrize(("y_mean", "y_std"), [(1.7e9, 10.0), (0.0, 1e-23), (-5.0, 1e23)])
+def test_predictions_are_written_with_all_digits_that_mean_something(tmp_path, y_mean, y_std):
+    model = linear_model(y_mean, y_std)
+    rows = [f"{i},{-i},{y_mean + y_std * i}" for i in range(-2, 3)]
+    support = write(tmp_path / "s.csv", "\n".join(["x1,x2,y", *rows]))
+    written = [row["y"] for row in adapt_files(model, support, support, steps=1, mode=None).rows]
+    table = read_table(support)
+    predicted = model.adapt(table.x, table.y, steps=1).predict(table.x)
+    assert len(set(written)) == 5
+    np.testing.assert_allclose(np.subtract(written, predicted) / y_std, 0, atol=1e-6)
+
+
+def test_columns_of_a_data_frame_are_known_by_name():
+    class Frame(np.ndarray):
+        """What a model sees of a data frame."""
+
+        columns = ("note", "x2", "x1")
+
+        def __getitem__(self, names):
+            return np.asarray(self)[:, [self.columns.index(name) for name in names]]
+
+    model = linear_model()
+    x = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 3.0]])
+    frame = np.column_stack([np.zeros(3), x[:, 1], x[:, 0]]).view(Frame)
+    fitted = model.adapt(frame, [1, 2, 3])
+    np.testing.assert_array_equal(fitted.predict(frame), model.adapt(x, [[1], [2], [3]]).predict(x))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([[1, 2], [3, 4]], [[1, 2]], r"y has the shape \(1, 2\); it must be \(points,\)"),
+        ([[1, 2], [3, 4]], np.ma.masked_array([1.0, 2.0], [False, True]), "y must be finite numbers"),
+        ([[1, None], [3, 4]], [1, 2], "x must be finite numbers"),
+        ([[1, "two"], [3, 4]], [1, 2], "x must be finite numbers"),
+        ([[1, 2], [3, 4]], [1, 1e300], r"y lies 1e\+300 standard deviations from what the model was trained on"),
+    ],
+)
+def test_a_model_says_what_it_cannot_learn_from(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        linear_model().adapt(x, y)
+
+
+def test_errors_are_reckoned_in_double_precision(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        rows = [f"{x},{6e23 * x}" for x in rng.uniform(-1, 1, 12)]
+        write(tmp_path / "data" / f"{i}.csv", "\n".join(["x,y", *rows]))
+    small = "--budget smoke --meta-iterations 2 --hidden 8 --encoder-hidden 3 --inner-steps 1"
+    assert main(f"train regression {small} --data {tmp_path / 'data'} --out {tmp_path / 'run'}".split()) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 1e44 < result["stages"][-1]["mean"] < 1e49 and np.isfinite(result["stages"][-1]["ci95"])
 
 
 def test_hidden_files_are_no_tasks_and_endings_may_be_capitals(tmp_path):

@@ -202,6 +202,20 @@ def test_results_table_and_its_best(make_run):
     assert best == {("a", "0.300 ± 0.003"), ("b", "2.200 ± 0.022")}
 
 
+@pytest.mark.parametrize(
+    ("mean", "ci95", "text"),
+    [
+        (5.4e-5, 1.2e-6, "5.4e-05 ± 1.2e-06"),
+        (0.0, 0.0, "0.000 ± 0.000"),
+        (0.002, 0.4, "0.002 ± 0.400"),
+        (-444.4, 6.8, "-444.4 ± 6.8"),
+        (3e46, 2e45, "3e+46 ± 2e+45"),
+    ],
+)
+def test_numbers_of_all_sizes_can_be_read(mean, ci95, text):
+    assert str(Estimate(mean, ci95)) == text
+
+
 def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of):
     told = {
         "reference": {"name": "bayes-optimal, told", **estimate(0.1)},

@@ -1,6 +1,8 @@
 """Files that are whole or not there."""
 
 import json
+import os
+import threading
 
 import pytest
 
@@ -21,6 +23,20 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
         write_json(path, {"mean": 2})
     assert json.loads(path.read_text()) == {"mean": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path):
+    link, file, pipe = (tmp_path / name for name in ("link", "file", "pipe"))
+    link.symlink_to(file)
+    write_atomically(link, "one")
+    assert link.is_symlink() and file.read_text() == "one"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    read: list[str] = []
+    reader.start()
+    write_atomically(pipe, "two")
+    reader.join()
+    assert read == ["two"] and pipe.is_fifo()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

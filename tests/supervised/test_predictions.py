@@ -13,11 +13,12 @@ from mmaml.supervised.use import AdaptedTask
 
 
 def test_predictions_can_be_read_back():
+    """Also those of classes with the names of other columns."""
     rows = [[1.0, "a, b", 0.1], [2.5, 'c "d"', 1e-9]]
     task = AdaptedTask(TaskModel(MLP(1, 1, [1], initialise=jax.nn.initializers.zeros, key=jr.key(0))), None, ())
     task.mode_neighbours = {"m": 1.0}
-    made = Predictions(["x", "label", "y"], rows, task)
+    made = Predictions([{"x": x, "label": label, "shares": {"label": y}} for x, label, y in rows], task)
     header, *read = csv.reader(made.to_csv().splitlines())
-    assert header == ["x", "label", "y"] and [[float(x), label, float(y)] for x, label, y in read] == rows
+    assert header == ["x", "label", "label"] and [[float(x), label, float(y)] for x, label, y in read] == rows
     said = json.loads(json.dumps(made.to_dict()))
-    assert [list(row.values()) for row in said["predictions"]] == rows and said["mode_neighbours"] == {"m": 1.0}
+    assert said == {"predictions": made.rows, "mode_neighbours": {"m": 1.0}}

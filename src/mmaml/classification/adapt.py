@@ -30,8 +30,13 @@ def adapt_files(
         probabilities = adapted.predict_proba(unlabelled)
     except ValueError as error:
         raise UserError(str(error)) from error
+    classes = [str(name) for name in adapted.classes_]
     rows = [
-        [path.name, str(adapted.classes_[row.argmax()]), *(round(float(p), 4) for p in row)]
+        {
+            "image": path.name,
+            "label": classes[row.argmax()],
+            "probabilities": {name: round(float(p), 4) for name, p in zip(classes, row, strict=True)},
+        }
         for path, row in zip(unlabelled, probabilities, strict=True)
     ]
-    return Predictions(["image", "label", *map(str, adapted.classes_)], rows, adapted)
+    return Predictions(rows, adapted)

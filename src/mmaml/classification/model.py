@@ -106,13 +106,20 @@ class ClassificationModel:
         Raises `ValueError` for what does not fit, and `UserError` for files that cannot be read.
         """
         inputs = _inputs(images, self.config.side, self.channels)
-        classes, targets = np.unique(np.asarray(labels), return_inverse=True)
-        if len(targets) != len(inputs):
-            raise ValueError(f"there are {len(inputs)} images and {len(targets)} labels; give each image one label.")
+        given = np.asarray(labels)
+        if given.shape != (len(inputs),):
+            raise ValueError(
+                f"there are {len(inputs)} images, and labels of the shape {given.shape}; give each image one label."
+            )
+        try:
+            classes, targets = np.unique(given, return_inverse=True)
+        except TypeError as error:
+            raise ValueError(f"labels must be of one kind, all numbers or all texts: {error}.") from error
         if not 2 <= len(classes) <= self.config.way:
+            more = f" Train one with --way {len(classes)} for more." if len(classes) > 1 else ""
             raise ValueError(
                 f"there are {len(classes)} classes; this model was trained to tell {self.config.way} apart and takes "
-                f"2 to {self.config.way}. Train one with --way {len(classes)} for more."
+                f"2 to {self.config.way}.{more}"
             )
         support = Samples(jnp.asarray(inputs), jnp.asarray(targets))
         adapted = adapt_to(self.learner, support, cross_entropy, steps=steps, mode=mode, modes=self.modes)
@@ -135,6 +142,10 @@ class ClassificationModel:
 
 
 def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:
-    if len(images) == 0:
+    one_array = isinstance(images, np.ndarray) and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
+    if one_array or isinstance(images, str | Path) or hasattr(images, "getexif"):
+        raise ValueError("images are a single one; give a list, of that one only if need be.")
+    images = list(images)
+    if not images:
         raise ValueError("there are no images; give at least one.")
     return np.stack([as_picture(image, side, channels) for image in images]).astype(np.float32) / 255

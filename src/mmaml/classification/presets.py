@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from mmaml.classification.datasets.archive import archive_stem
+from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.experiments.config import Budget
 from mmaml.runs.config import require
 from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
@@ -82,7 +83,7 @@ class ClassificationConfig(SupervisedConfig):
         for option in ("shot", "queries", "meta_batch", "embedding"):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")
         size = self.image_size
-        require(size is None or size > 0, "image_size", size, "at least 1")
+        require(size is None or 0 < size <= LARGEST_SIDE, "image_size", size, f"from 1 to {LARGEST_SIDE}")
         fixed = self.learner == "multi-maml" and self.mode_rates == "published"
         shared = "the default with the published step sizes of Multi-MAML, or add --mode-rates shared"
         for option in ("inner_lr", "step_sizes"):

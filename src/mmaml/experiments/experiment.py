@@ -207,7 +207,7 @@ def _judge(
     }
     if tasks is None and steps is None:
         array = io.BytesIO()
-        np.save(array, values.astype(np.float32), allow_pickle=False)
+        np.save(array, values, allow_pickle=False)
         write_atomically(folder.values_path, array.getvalue())
         write_json(folder.result_path, result)
     return result

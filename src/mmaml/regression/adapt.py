@@ -23,8 +23,9 @@ def adapt_files(
         predictions = adapted.predict(where.x)
     except ValueError as error:
         raise UserError(str(error)) from error
-    rows = [[*map(float, x), float(f"{y:.7g}")] for x, y in zip(where.x, predictions, strict=True)]
-    return Predictions([*input_columns(where.x.shape[1]), "y"], rows, adapted)
+    columns, decimals = [*input_columns(where.x.shape[1]), "y"], model.scaler.y_decimals
+    numbers = ([*map(float, x), round(float(y), decimals)] for x, y in zip(where.x, predictions, strict=True))
+    return Predictions([dict(zip(columns, row, strict=True)) for row in numbers], adapted)
 
 
 def _check_inputs(table: Table, in_size: int) -> None:

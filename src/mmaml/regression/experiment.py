@@ -112,7 +112,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
 
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
         errors = evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps)
-        return self.sources.scaler.y_std**2 * errors
+        return self.sources.scaler.y_std**2 * errors.astype(np.float64)
 
 
 def _files(tasks: Task) -> Int[np.ndarray, " tasks"] | None:

@@ -120,10 +120,10 @@ def _in_units(scaler: Scaler) -> tuple[Callable[[Array], np.ndarray], Callable[[
     """Bring a learner's inputs and targets, single numbers, back to the units of the data."""
 
     def x(inputs: Array) -> np.ndarray:
-        return np.asarray(inputs)[..., 0] * scaler.x_std[0] + scaler.x_mean[0]
+        return np.asarray(inputs, float)[..., 0] * scaler.x_std[0] + scaler.x_mean[0]
 
     def y(targets: Array) -> np.ndarray:
-        return np.asarray(targets)[..., 0] * scaler.y_std + scaler.y_mean
+        return np.asarray(targets, float)[..., 0] * scaler.y_std + scaler.y_mean
 
     return x, y
 

@@ -18,6 +18,7 @@ from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.regression.build import make_learner, mean_squared_error
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
+from mmaml.regression.tables import input_columns
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
@@ -33,7 +34,7 @@ class AdaptedRegressor(AdaptedTask):
         self._scaler = scaler
 
     def predict(self, x: ArrayLike) -> Float[np.ndarray, " points"]:
-        """Predictions at `x`, of the shape `(points, in)`, or `(points,)` for one input."""
+        """Predictions at `x`, as in `RegressionModel.adapt`."""
         inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
         return self._scaler.unscale_y(np.asarray(outputs(self._model, jnp.asarray(inputs))))
 
@@ -63,15 +64,17 @@ class RegressionModel:
     ) -> AdaptedRegressor:
         """Learn a new task from a few points: `x` `(points, in)` or `(points,)`, `y` `(points,)`.
 
+        Of a data frame with columns `x1`, `x2`, … the inputs are these, whatever their order.
         `steps` gradient steps are taken (default: as in meta-training). Multi-MAML must be told the `mode`.
         Raises `ValueError` for shapes or values that do not fit.
         """
         inputs = _inputs(x, len(self.scaler.x_mean))
-        targets = np.asarray(y, float).reshape(-1)
+        targets = _numbers(y, "y")
+        targets = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
+        if targets.ndim != 1:
+            raise ValueError(f"y has the shape {targets.shape}; it must be (points,).")
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(f"x has {len(inputs)} points and y {len(targets)}; both must have the same, at least one.")
-        if not np.isfinite(targets).all():
-            raise ValueError("y must be finite numbers.")
         support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
         adapted = adapt_to(self.learner, support, mean_squared_error, steps=steps, mode=mode, modes=self.modes)
         return AdaptedRegressor(adapted, self.scaler, self.landmarks, self.modes)
@@ -99,10 +102,21 @@ class RegressionModel:
 
 
 def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
-    inputs = np.asarray(x, float)
+    names = input_columns(in_size)
+    if set(names) <= set(map(str, getattr(x, "columns", ()))):
+        x = x[names]  # pyright: ignore[reportIndexIssue, reportArgumentType, reportCallIssue]
+    inputs = _numbers(x, "x")
     inputs = inputs[:, None] if inputs.ndim == 1 else inputs
     if inputs.ndim != 2 or inputs.shape[1] != in_size:
         raise ValueError(f"x has the shape {np.shape(x)}; it must be (points, {in_size}).")
-    if not np.isfinite(inputs).all():
-        raise ValueError("x must be finite numbers.")
     return inputs
+
+
+def _numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
+    try:
+        numbers = np.ma.filled(np.ma.asarray(values, float), np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be finite numbers: {error}.") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be finite numbers.")
+    return numbers

@@ -1,5 +1,6 @@
 """A person's own tasks: one CSV file a task, sub-folders as modes if there are any."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tables import Table, read_table
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 
 
 HELD_OUT_SHARE, LEAST_HELD_OUT = 0.2, 2
@@ -44,11 +45,12 @@ class TableTasks(AbstractTaskSource):
 
     @classmethod
     def of(cls, tables: Sequence[Table], scaler: Scaler, shots: int, queries: int, name: str) -> "TableTasks":
-        """Tasks from tables, which are scaled."""
+        """Tasks from tables, which are scaled. Raises `UserError` if numbers of one are too far from all others."""
+        scaled = [_scaled(table, scaler) for table in tables]
         counts = np.array([len(table.y) for table in tables])
         return cls(
-            jnp.asarray(np.concatenate([scaler.scale_x(table.x) for table in tables])),
-            jnp.asarray(np.concatenate([scaler.scale_y(table.y) for table in tables])),
+            jnp.asarray(np.concatenate([x for x, _ in scaled])),
+            jnp.asarray(np.concatenate([y for _, y in scaled])),
             jnp.asarray(np.cumsum(counts) - counts, jnp.int32),
             jnp.asarray(counts, jnp.int32),
             shots,
@@ -74,6 +76,13 @@ class TableTasks(AbstractTaskSource):
         file_key, point_key = jr.split(key)
         files = jnp.resize(jr.permutation(file_key, self.counts.shape[0]), (n,))
         return jax.vmap(draw)(jr.split(point_key, n), files)
+
+
+def _scaled(table: Table, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"], Float[np.ndarray, "points 1"]]:
+    try:
+        return scaler.scale_x(table.x), scaler.scale_y(table.y)
+    except ValueError as error:
+        raise UserError(f"{table.path}: {error}") from error
 
 
 class OwnTasks(NamedTuple):
@@ -123,8 +132,21 @@ def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()
         parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
         return Mixture(parts, tuple(by_mode))
 
+    _speak_of_copies(files)
     listing = tuple(f"{name} {digest}" for name, digest in files.items())
     return OwnTasks(source(train), source(held_out), scaler, listing)
+
+
+def _speak_of_copies(files: dict[str, str]) -> None:
+    first: dict[str, str] = {}
+    copies = [(name, first[digest]) for name, digest in files.items() if first.setdefault(digest, name) != name]
+    if copies:
+        message = (
+            f"{len(copies)} files hold the same numbers as another, {copies[0][0]} those of {copies[0][1]} for one"
+        )
+        warnings.warn(
+            f"{message}. Learnt from one and judged on the other, a run seems better than it is.", Note, stacklevel=3
+        )
 
 
 def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -> None:
@@ -148,7 +170,7 @@ def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -
 def _read_folder(folder: Path) -> dict[str, list[Table]]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder. --data takes a folder with one CSV file for each task.")
-    loose, inner, deeper = (_csv_files(folder, depth) for depth in range(3))
+    loose, inner, deeper = (_csv_files(folder, below) for below in ("", "*/", "*/*/**/"))
     if deeper:
         raise UserError(
             f"{deeper[0]} lies too deep: CSV files must lie in {folder} itself, or in its sub-folders, each a mode."
@@ -169,7 +191,7 @@ def _read_folder(folder: Path) -> dict[str, list[Table]]:
     return by_mode
 
 
-def _csv_files(folder: Path, depth: int) -> list[Path]:
-    """CSV files that lie `depth` folders below `folder`; hidden ones do not count."""
-    found = folder.glob("*/" * depth + "*.[cC][sS][vV]")
+def _csv_files(folder: Path, below: str) -> list[Path]:
+    """CSV files that lie as the pattern `below` says under `folder`; hidden ones do not count."""
+    found = folder.glob(below + "*.[cC][sS][vV]")
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))

@@ -1,5 +1,6 @@
 """From a person's units to numbers that learn well, and back."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -7,6 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mmaml.regression.tables import Table
+
+
+FARTHEST = 1e15
+"""Standard deviations from the mean beyond which squares overflow in single precision."""
 
 
 class Scaler(eqx.Module):
@@ -33,16 +38,30 @@ class Scaler(eqx.Module):
         return cls(x_mean, x_std, float(y_mean), float(y_std))
 
     def scale_x(self, x: Float[np.ndarray, "points in"]) -> Float[np.ndarray, "points in"]:
-        """Inputs as the learner sees them."""
-        return ((x - self.x_mean) / self.x_std).astype(np.float32)
+        """Inputs as the learner sees them. Raises `ValueError` if they are too far from the training tasks'."""
+        return _single((x - self.x_mean) / self.x_std, "x")
 
     def scale_y(self, y: Float[np.ndarray, " points"]) -> Float[np.ndarray, "points 1"]:
-        """Targets as the learner sees them."""
-        return ((y - self.y_mean) / self.y_std).astype(np.float32)[:, None]
+        """Targets as the learner sees them. Raises `ValueError` if they are too far from the training tasks'."""
+        return _single((y - self.y_mean) / self.y_std, "y")[:, None]
+
+    @property
+    def y_decimals(self) -> int:
+        """Decimal places of predictions in the user's units that mean something in single precision."""
+        return 6 - math.floor(math.log10(self.y_std))
 
     def unscale_y(self, y: Float[np.ndarray, "points 1"]) -> Float[np.ndarray, " points"]:
         """Predictions in the user's units."""
         return y[:, 0].astype(np.float64) * self.y_std + self.y_mean
+
+
+def _single(scaled: Float[np.ndarray, "*shape"], name: str) -> Float[np.ndarray, "*shape"]:
+    if (farthest := np.abs(scaled).max(initial=0)) > FARTHEST:
+        raise ValueError(
+            f"{name} lies {farthest:.0e} standard deviations from what the model was trained on, and may lie "
+            f"{FARTHEST:.0e}; look for a wrong number, or wrong units."
+        )
+    return scaled.astype(np.float32)
 
 
 def _mean_and_std(

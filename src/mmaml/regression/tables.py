@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from jaxtyping import Float
 
 from mmaml.runs.errors import UserError
 
+
+LARGEST = 1e150
+"""No number in a file is larger."""
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
@@ -41,11 +45,12 @@ def read_table(path: Path, *, with_targets: bool = True) -> Table:
     """
     header, rows = _read_cells(path)
     columns = f"{path} has the columns {', '.join(header)}"
-    inputs = ["x"] if "x" in header else [f"x{i}" for i in range(1, len(header) + 1) if f"x{i}" in header]
-    if not inputs or (inputs != ["x"] and inputs != [f"x{i}" for i in range(1, len(inputs) + 1)]):
-        raise UserError(f"{columns}; the inputs must be x, or x1, x2, ….")
-    if with_targets and "y" not in header:
-        raise UserError(f"{columns}; the targets' column y is missing.")
+    seen = [name for name in header if re.fullmatch(r"[xX]\d*", name)]
+    inputs = ["x"] if seen == ["x"] else [f"x{i}" for i in range(1, len(seen) + 1)]
+    if not seen or sorted(seen) != sorted(inputs):
+        raise UserError(f"{columns}; the inputs must be x, or x1, x2, … without a gap, each once.")
+    if header.count("y") > 1 or (with_targets and "y" not in header):
+        raise UserError(f"{columns}; there must be one column y with the targets.")
 
     def numbers(column: str) -> list[float]:
         place = header.index(column)
@@ -59,7 +64,7 @@ def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     """The header, and the rows by the lines they end on; rows with nothing in them do not count."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}. Give the path of a CSV file.") from error
@@ -90,4 +95,6 @@ def _number(text: str, where: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(f"{where}: {text!r} is not a finite number such as -1.5.")
+    if abs(value) > LARGEST:
+        raise UserError(f"{where}: {text!r} is beyond ±{LARGEST:g}, where squares have no numbers. Use larger units.")
     return value

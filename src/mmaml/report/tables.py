@@ -31,8 +31,10 @@ class Estimate:
     signed: bool = False
 
     def __str__(self) -> str:
-        digits = 3 if abs(self.mean) < 100 else 1
-        return f"{self.mean:{'+' if self.signed else ''}.{digits}f} ± {self.ci95:.{digits}f}"
+        size = max(abs(self.mean), self.ci95)
+        usual = size == 0 or 0.01 <= size < 1e6
+        form = (".3f" if size < 100 else ".1f") if usual else ".3g"
+        return f"{self.mean:{'+' if self.signed else ''}{form}} ± {self.ci95:{form}}"
 
 
 _EFFORT = ("meta-iterations", "trained for", "tasks")

@@ -13,7 +13,15 @@ from mmaml.runs.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` at the end; after an error or a crash what was there is untouched."""
+    """A new file that takes the place of `path` at the end; after an error or a crash what was there is untouched.
+
+    A link stays one, and what is no file, like a pipe, is written to.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with open(path, "wb") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -26,6 +34,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def refuse_to_replace(path: Path, overwrite: bool) -> None:
+    """Raise `UserError` if there is a file at `path` that is not to be overwritten; a pipe may be written to."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder. Name a file.")
+    if path.is_file() and not overwrite:
+        raise UserError(f"{path} is there already. Replace it with --overwrite, or name another file.")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -9,21 +9,27 @@ from mmaml.supervised.use import AdaptedTask
 
 
 class Predictions(NamedTuple):
-    """One row for each query, in the order of `columns`, and the `task`'s model that they come from."""
+    """What is said of each query, and the `task`'s model that it comes from.
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
+    All `rows` have the same keys. A value may be a dictionary, whose entries are columns in CSV.
+    """
+
+    rows: Sequence[dict[str, Any]]
     task: AdaptedTask
 
     def to_csv(self) -> str:
         """The table as CSV, with a header."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
+        flat = [[cell for pair in row.items() for cell in _cells(*pair)] for row in self.rows]
+        writer.writerow(name for name, _ in flat[0])
+        writer.writerows([value for _, value in row] for row in flat)
         return text.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
-        """The table and the task's `mode_neighbours`, ready for JSON."""
-        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-        return {"predictions": rows, "mode_neighbours": self.task.mode_neighbours}
+        """The rows and the task's `mode_neighbours`, ready for JSON."""
+        return {"predictions": self.rows, "mode_neighbours": self.task.mode_neighbours}
+
+
+def _cells(name: str, value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else [(name, value)]

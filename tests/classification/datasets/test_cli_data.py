@@ -112,7 +112,9 @@ def test_import_of_own_images(run, data_folder, moths):
     [
         (("import", "digits", "{moths}"), "'digits' cannot be the name of your own images"),
         (("import", "../x", "{moths}"), "'../x' cannot be the name"),
-        (("import", "my", "{moths}", "--image-size", "0"), "--image-size is 0, but must be at least 1"),
+        (("import", "my", "{moths}", "--image-size", "0"), "--image-size is 0, but must be from 1 to 1024"),
+        (("import", "my", "{moths}", "--image-size", "1000000"), "must be from 1 to 1024"),
+        (("import", "my", "{moths}", "--seed", "-1"), "--seed is -1, but must be 0 or more"),
         (("import", "my", "{moths}", "--min-images", "16"), "has 3 images"),
         (("import", "cub", "{moths}"), "has 0 of CUB's 200 species"),
         (("import", "cub", "nowhere"), "nowhere does not exist"),

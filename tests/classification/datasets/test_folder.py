@@ -67,6 +67,8 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path):
     message(classes("abcd", under="train/") | classes("x"), r"has both train and x")
     message(classes("abcd", under="train/") | classes("e", under="test/"), r"test has 1 classes")
     message(classes("abcd", under="train/") | classes("ad", under="test/"), r"(a|d) is a class of another split")
+    both = classes("abcd", under="val/") | classes("ef", under="validation/")
+    message(classes("gh", under="train/") | both, r"has both val and validation")
     message({"train/1.png": picture()}, r"train/1.png is an image outside any class's folder")
     (tmp_path / "dangling" / "a").mkdir(parents=True)
     (tmp_path / "dangling" / "a" / "0.png").symlink_to(tmp_path / "gone.png")
@@ -88,6 +90,19 @@ def test_an_archive_is_read_as_the_folder_in_it(tmp_path, under):
         np.testing.assert_array_equal(made.class_split, expected.class_split)
 
 
+def test_folders_in_a_class_s_folder_are_spoken_of(tmp_path):
+    with pytest.warns(Note, match=r"a: 1 files or folders are left out, more for one"):
+        read_images(write_files(tmp_path, classes("abcd") | {"a/more/9.png": picture()}), 4)
+
+
+def test_an_archive_may_have_more_beside_the_folder_and_end_in_capitals(tmp_path):
+    packed = write_zip(tmp_path / "f.zip", classes("abcd", under="set/") | {"README.txt": b"", "set/list.csv": b""})
+    path = packed.rename(tmp_path / "MOTHS.ZIP")
+    with pytest.warns(Note, match=rf"^{path}: what lies beside set is left out: README.txt"):
+        made = read_images(path, 4)
+    assert made.name == "MOTHS" and made.classes_per_split == (2, 0, 2)
+
+
 def test_given_splits_in_an_archive_are_kept(tmp_path):
     files = classes("abc", under="mine/train/") | classes("de", under="mine/test/")
     assert read_images(write_zip(tmp_path / "mine.zip", files), 4).class_split.tolist() == [0, 0, 0, 2, 2]
@@ -100,7 +115,7 @@ def test_messages_about_an_archive_name_it_and_the_file(tmp_path):
     with pytest.raises(UserError, match=r"has only the class cats"):
         read_images(write_zip(tmp_path / "cats.zip", classes(["cats"])), 4)
     more = write_zip(tmp_path / "more.zip", classes("abcd", under="more/") | {"more/b/notes.txt": b""})
-    with pytest.warns(Note, match=rf"^{more}/more/b: 1 files are left out, notes.txt for one"):
+    with pytest.warns(Note, match=rf"^{more}/more/b: 1 files or folders are left out, notes.txt for one"):
         read_images(more, 4)
 
 

@@ -35,7 +35,7 @@ def test_a_pack_is_a_plain_safetensors_file(pack):
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
 def test_a_pack_cut_short_is_named(pack, kept):
     pack.write_bytes(pack.read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"tiny.safetensors cannot be read as a data set.*delete it"):
+    with pytest.raises(UserError, match=r"tiny.safetensors cannot be read as a data set.*make it again"):
         ImageSet.load(pack)
 
 

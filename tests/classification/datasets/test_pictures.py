@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmaml.classification.datasets.pictures import decode
+from mmaml.classification.datasets.pictures import as_picture, decode
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import picture
 
@@ -30,6 +30,21 @@ def test_every_mode_becomes_gray_or_rgb(mode, channels):
     array = decode(data, 7, channels, "x.png")
     assert array.shape == (7, 7, channels) and array.dtype == np.uint8
     np.testing.assert_allclose(array, 255 if mode == "1" else 200, atol=5)
+
+
+@pytest.mark.parametrize(("white", "gray"), [(65535, 255), (4095, 255), (4096, 16)])
+def test_gray_of_twelve_bits_is_not_taken_for_black(white, gray):
+    array = decode(saved(Image.fromarray(np.full((4, 4), white, np.uint16))), 4, 1, "x")
+    assert (array == gray).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_numbers_of_unknown_range_are_refused(dtype):
+    image = Image.fromarray(np.full((4, 4), 200, dtype))
+    with pytest.raises(UserError, match=r"x.tif cannot be read as a picture: what is black in it and what white"):
+        decode(saved(image, "TIFF"), 4, 1, "x.tif")
+    with pytest.raises(ValueError, match="what is black in it"):
+        as_picture(image, 4, 1)
 
 
 def test_transparency_shows_white():

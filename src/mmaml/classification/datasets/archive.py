@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -34,7 +34,7 @@ def files_in(path: Path) -> Iterator[File]:
             for name in sorted(names):
                 file = Path(folder, name)
                 inside = PurePosixPath(file.relative_to(path).as_posix())
-                if _wanted(inside) and name.endswith(ARCHIVES):
+                if _wanted(inside) and _ends_as_archive(name):
                     yield from _members(str(file), partial(open, file, "rb"))
                 elif _wanted(inside):
                     yield inside, partial(read_file, file)
@@ -47,17 +47,22 @@ def files_in(path: Path) -> Iterator[File]:
 
 def is_archive(path: Path) -> bool:
     """Whether there is a file that ends as archives do."""
-    return path.is_file() and path.name.endswith(ARCHIVES)
+    return path.is_file() and _ends_as_archive(path.name)
+
+
+def _ends_as_archive(name: str) -> bool:
+    return name.lower().endswith(ARCHIVES)
 
 
 def archive_stem(path: Path) -> str:
     """An archive's name without its ending; the whole name of anything else."""
-    return next((path.name.removesuffix(ending) for ending in ARCHIVES if path.name.endswith(ending)), path.name)
+    ending = next((ending for ending in ARCHIVES if path.name.lower().endswith(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """A folder for a while with what is in an archive, below the folders that everything in it lies in.
+    """A folder for a while with what is in an archive, below the folders that all folders in it lie in.
 
     In messages of warnings and of a `UserError` raised meanwhile the archive stands for that folder. Raises one, too,
     if the archive is damaged, or the disk does not take it.
@@ -67,7 +72,10 @@ def unpacked(archive: Path) -> Iterator[Path]:
         try:
             for name, read in files_in(archive):
                 _write(folder / name.relative_to(name.anchor), read(), archive)
-            while len(inner := list(folder.iterdir())) == 1 and _only_folders(inner[0]):
+            while len(inner := [p for p in folder.iterdir() if p.is_dir()]) == 1 and _has_folders(inner[0]):
+                if beside := sorted(p.name for p in folder.iterdir() if p not in inner):
+                    message = f"{archive}: what lies beside {inner[0].name} is left out: {', '.join(beside[:3])}"
+                    warnings.warn(message, Note, stacklevel=2)
                 folder = inner[0]
             yield folder
         except UserError as error:
@@ -76,8 +84,8 @@ def unpacked(archive: Path) -> Iterator[Path]:
         warnings.warn(str(note.message).replace(temporary, str(archive)), note.category, stacklevel=3)
 
 
-def _only_folders(path: Path) -> bool:
-    return path.is_dir() and all(inner.is_dir() for inner in path.iterdir())
+def _has_folders(path: Path) -> bool:
+    return any(inner.is_dir() for inner in path.iterdir())
 
 
 def _write(path: Path, content: bytes, archive: Path) -> None:
@@ -112,7 +120,7 @@ def decode_text(data: bytes, name: str) -> str:
 
 def _members(archive: str, open_archive: Callable) -> Iterator[File]:
     with _naming(archive), open_archive() as file:
-        if archive.endswith(".zip"):
+        if archive.lower().endswith(".zip"):
             with zipfile.ZipFile(file) as packed:
                 for info in packed.infolist():
                     if not info.is_dir():
@@ -126,7 +134,7 @@ def _members(archive: str, open_archive: Callable) -> Iterator[File]:
 
 def _member(archive: str, name: str, open_member: Callable) -> Iterator[File]:
     inside = PurePosixPath(name)
-    if _wanted(inside) and name.endswith(ARCHIVES):
+    if _wanted(inside) and _ends_as_archive(name):
         yield from _members(f"{archive}: {name}", open_member)
     elif _wanted(inside):
         yield inside, partial(_read, archive, open_member)

@@ -36,6 +36,8 @@ def read_images(
         raise UserError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}). {LAYOUT}")
     inner = class_folders(path)
     by_split = {folder: class_folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
+    if len({SPLIT_FOLDERS[folder.name] for folder in by_split}) < len(by_split):
+        raise UserError(f"{path} has both val and validation, which mean the same. {LAYOUT}")
     if by_split and len(by_split) < len(inner):
         other = next(folder for folder in inner if folder not in by_split)
         raise UserError(f"{path} has both {next(iter(by_split)).name} and {other.name}. {LAYOUT}")
@@ -79,12 +81,12 @@ def class_folders(path: Path) -> list[Path]:
 def pictures(folder: Path) -> list[Path]:
     """The pictures in a folder, by name; hidden files do not count.
 
-    Warns (`Note`) of files that are left out because they end otherwise than pictures do.
+    Warns (`Note`) of files that are left out because they end otherwise than pictures do, and of folders.
     """
-    files = sorted(p for p in folder.iterdir() if not p.is_dir() and not p.name.startswith("."))
-    found = [p for p in files if p.suffix.lower() in ENDINGS]
-    if left_out := [p.name for p in files if p.suffix.lower() not in ENDINGS]:
-        message = f"{folder}: {len(left_out)} files are left out, {left_out[0]} for one; pictures end in"
+    inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    found = [p for p in inside if p.suffix.lower() in ENDINGS and not p.is_dir()]
+    if left_out := [p.name for p in inside if p not in found]:
+        message = f"{folder}: {len(left_out)} files or folders are left out, {left_out[0]} for one; pictures end in"
         warnings.warn(f"{message} {', '.join(ENDINGS)}.", Note, stacklevel=2)
     return found
 

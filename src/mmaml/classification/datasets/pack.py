@@ -126,7 +126,7 @@ class ImageSet:
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} cannot be read as a data set of mmaml: {error}. "
-                "If it is damaged, delete it and make it again with `mmaml data fetch` or `mmaml data import`."
+                "If it is one that is damaged, make it again with `mmaml data fetch` or `import` and --overwrite."
             ) from error
 
     def save(self, path: Path) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+LARGEST_SIDE = 1024
+"""Images in a data set have no more pixels a side."""
+
+
 def need_pillow() -> None:
     """Raise `UserError` if Pillow is not installed."""
     try:
@@ -27,7 +31,8 @@ def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side 
     """One picture, squashed to `side` × `side`, as `decode` does it.
 
     `image` is a file's path, a Pillow image, or a uint8 array of the shape `(height, width)`, or `(height, width,
-    channels)` with 1 or 3 channels. Raises `ValueError` for other arrays, `UserError` for files that cannot be read.
+    channels)` with 1 or 3 channels. Raises `ValueError` for other arrays and for pictures whose numbers have no known
+    range, `UserError` for files that cannot be read.
     """
     if isinstance(image, str | Path):
         return decode(read_file(Path(image)), side, channels, str(image))
@@ -46,7 +51,8 @@ def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side 
 def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray, "side side channels"]:
     """The picture in `data`, squashed to `side` × `side` (Lanczos), gray if `channels` is 1 and RGB if it is 3.
 
-    The picture is turned as its EXIF tag says, transparency shows white, 16-bit gray becomes 8-bit.
+    The picture is turned as its EXIF tag says, transparency shows white, 16-bit gray becomes 8-bit. If no pixel of that
+    is above 4095, it is taken for 12-bit.
 
     Raises `UserError` that gives `name` if it cannot be read.
     """
@@ -85,8 +91,11 @@ def _to_eight_bits(image: "Image") -> "Image":
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
     if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
-        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+        pixels = np.asarray(image)
+        return Image.fromarray((pixels >> (8 if pixels.max() > 4095 else 4)).astype(np.uint8))
     if image.has_transparency_data:
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image
