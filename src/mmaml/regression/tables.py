@@ -13,7 +13,7 @@ from jaxtyping import Float
 from mmaml.runs.errors import UserError
 
 
-LARGEST = 1e150
+LARGEST = 1e100
 """No number in a file is larger."""
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
