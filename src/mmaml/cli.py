@@ -108,8 +108,7 @@ def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: b
     """
     if not runs:
         raise UserError("a report needs at least one run.")
-    if out is not None:
-        refuse_to_replace(out, overwrite)
+    refuse_to_replace(out, overwrite)
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
     write_report(folders, page, hub.compare)
@@ -174,8 +173,7 @@ def adapt(
         overwrite: Replace a file that is there at `--out`.
         json: Print the predictions as JSON, and what kinds of training tasks the new one is like.
     """
-    if out is not None:
-        refuse_to_replace(out, overwrite)
+    refuse_to_replace(out, overwrite)
     prepare_jax()
     model = hub.load(run)
     adapt_files = DOMAINS[domain_of(model.config)].adapt_files
@@ -213,8 +211,7 @@ def render(
         overwrite: Replace a file that is there at `--out`.
         json: Print the video's path as JSON.
     """
-    if out is not None:
-        refuse_to_replace(out, overwrite)
+    refuse_to_replace(out, overwrite)
     prepare_jax()
     model = hub.load(run)
     if not isinstance(model, PolicyModel):

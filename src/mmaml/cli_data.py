@@ -128,10 +128,9 @@ def inspect(
         overwrite: Replace what is there already.
         json: Print it as JSON.
     """
-    if out is not None:
-        if out.suffix.lower() != ".png":
-            raise UserError(f"--out is {out}, but must end in .png.")
-        refuse_to_replace(out, overwrite)
+    if out is not None and out.suffix.lower() != ".png":
+        raise UserError(f"--out is {out}, but must end in .png.")
+    refuse_to_replace(out, overwrite)
     with Console(stderr=True).status("reading images"):
         image_set = catalogue.find(name, side=_checked(image_size))
     about = _about(image_set)

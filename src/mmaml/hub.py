@@ -121,13 +121,13 @@ def load(path: str | Path) -> Any:
     path = Path(path)
     if path.is_dir():
         folder = RunFolder.open(path)
-        if not folder.model_path.is_file() and folder.result_path.is_file():
+        if not folder.model_path.is_file():
+            if not folder.result_path.is_file():
+                raise UserError(f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`.")
             raise UserError(
                 f"{path} holds no model, only how it was evaluated. If its checkpoints are there, "
                 f"`mmaml resume {path}` goes on and makes one."
             )
-        if not folder.model_path.is_file():
-            raise UserError(f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`.")
         path = folder.model_path
     if not path.exists():
         raise UserError(f"there is nothing at {path}; a model is the folder of a run, or a file of `mmaml export`.")

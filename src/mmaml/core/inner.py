@@ -81,7 +81,7 @@ class LearnedRates(eqx.Module):
 
 def _fixed(rates: Any) -> Any:
     """No array, which outer gradients would change."""
-    return jax.tree.map(float, tuple(rates)) if isinstance(rates, np.ndarray | jax.Array) else rates
+    return tuple(map(float, rates)) if isinstance(rates, np.ndarray | jax.Array) else rates
 
 
 class InnerLoop(eqx.Module):

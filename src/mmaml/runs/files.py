@@ -36,8 +36,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def refuse_to_replace(path: Path, overwrite: bool) -> None:
+def refuse_to_replace(path: Path | None, overwrite: bool) -> None:
     """Raise `UserError` if there is a file at `path` that is not to be overwritten; a pipe may be written to."""
+    if path is None:
+        return
     if path.is_dir():
         raise UserError(f"{path} is a folder. Name a file.")
     if path.is_file() and not overwrite:
