@@ -354,6 +354,7 @@ def test_the_table_of_omniglot_alone_has_the_step_sizes_maml_was_published_with(
 
 
 def test_table2_has_the_paper_s_27_cells():
-    assert len(TABLE2.settings) * len(TABLE2.methods) == 27
+    methods = {method for method, _ in TABLE2.paper}
+    assert len(TABLE2.settings) * len(methods & TABLE2.methods.keys()) == 27
     assert TABLE2.paper["mmaml", "post-adaptation"]["5 modes, 5-way 1-shot"] == pytest.approx(0.4906)
     assert TABLE2.config("2 modes, 20-way 1-shot", "maml", "paper", 0).meta_batch == 5

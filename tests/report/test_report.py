@@ -144,8 +144,8 @@ def test_runs_of_other_tasks_are_no_rivals(make_run):
     stored["config"] |= {"shots": 10, "families": ["sinusoid", "linear"]}
     folders[1].config_path.write_text(json.dumps(stored))
     assert [name for name, _ in by_setting(read_runs(folders))] == [
-        "regression-2 (families None, shots None)",
-        "regression-2 (families sinusoid linear, shots 10)",
+        "regression-2 (families –; shots –)",
+        "regression-2 (families sinusoid, linear; shots 10)",
         "regression-3",
     ]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
@@ -61,18 +61,19 @@ def blank_map() -> tuple[Figure, Axes]:
 
 
 @matplotlib.rc_context(STYLE)
-def embedding_map(plane: Float[np.ndarray, "tasks 2"], tasks: EmbeddedTasks, names: Sequence[str]) -> Figure:
+def embedding_map(
+    plane: Float[np.ndarray, "tasks 2"], modes: Int[np.ndarray, " tasks"], names: Sequence[str], accuracy: float
+) -> Figure:
     """Tasks at their places in the plane, coloured by mode; `names[i]` is the name of mode `i`.
 
-    Beside it stands the neighbour accuracy, which unlike the picture looks at all of the embedding.
+    Beside it stands the neighbour `accuracy`, which unlike the picture looks at all of the embedding.
     """
     figure, axes = blank_map()
     for i in range(len(names)):
-        x, y = plane[tasks.modes == i].T
+        x, y = plane[modes == i].T
         # The markers differ too, for readers and printers who cannot tell the colours.
         axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.8, markeredgewidth=0)
     axes.legend(axes.lines, names, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
-    accuracy = neighbour_accuracy(tasks)
     note = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right\n(chance: {1 / len(names):.0%})"
     axes.text(1.02, 0, note, transform=axes.transAxes, va="bottom", color=MUTED)
     return figure
@@ -90,8 +91,9 @@ def write_embedding(
         message = "the modulator gives all tasks the same embedding, so there is no map of them"
         warnings.warn(f"{folder.path}: {message}.", Note, stacklevel=2)
         return None
-    picture = embedding_map(plane, tasks, names)
+    accuracy = neighbour_accuracy(tasks)
+    picture = embedding_map(plane, tasks.modes, names, accuracy)
     write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
-    numbers = {"neighbour_accuracy": neighbour_accuracy(tasks), "k": NEIGHBOURS, "tasks": len(tasks.modes)}
+    numbers = {"neighbour_accuracy": accuracy, "k": NEIGHBOURS, "tasks": len(tasks.modes)}
     write_json(folder.figures_path / "embedding.json", numbers)
     return plane

@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 
 from mmaml.report.curves import adaptation_curves, learning_curves, mode_bars
 from mmaml.report.drawing import COLOURS, DARK, GRID, INK, MUTED, PAPER, dashes, inline_svg
-from mmaml.report.read import Run, before_and_after, by_setting, duration, finished, metric_name, read_runs, references
+from mmaml.report.read import (
+    Run,
+    before_and_after,
+    by_setting,
+    duration,
+    finished,
+    metric_name,
+    plain,
+    read_runs,
+    references,
+)
 from mmaml.report.tables import Estimate, Table, modes_table, results_table, stage_name, stages_table
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_atomically
@@ -108,7 +118,7 @@ def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | No
         series_count=len(COLOURS),
         dashes=dashes,
         details=_details,
-        plain=_plain,
+        plain=plain,
     )
     write_atomically(path, page)
 
@@ -204,10 +214,3 @@ def _details(run: Run) -> dict[str, dict[str, Any]]:
         "Configuration": stored["config"],
         "Versions": stored.get("versions", {}),
     }
-
-
-def _plain(value: Any) -> str:
-    """A configuration value as a person would write it."""
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))

@@ -78,7 +78,7 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     settings: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.result is None):
         name = run.config.get("setting") or run.config["config"]["preset"]
-        tasks = tuple(_plain(run.config["config"].get(option)) for option in _TASK_OPTIONS)
+        tasks = tuple(plain(run.config["config"].get(option)) for option in _TASK_OPTIONS)
         settings.setdefault((name, tasks), []).append(run)
 
     def full_name(name: str, tasks: tuple[str, ...]) -> str:
@@ -88,13 +88,16 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
             for i, (option, value) in enumerate(zip(_TASK_OPTIONS, tasks, strict=True))
             if len({other[i] for other in others}) > 1
         ]
-        return f"{name} ({', '.join(apart)})" if apart else name
+        return f"{name} ({'; '.join(apart)})" if apart else name
 
     return [(full_name(name, tasks), members) for (name, tasks), members in settings.items()]
 
 
-def _plain(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def plain(value: Any) -> str:
+    """A configuration value as a person would write it."""
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))
 
 
 def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:
