@@ -15,11 +15,10 @@ import optax
 import tyro
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml import MMAML, AbstractNetwork, InnerLoop, MetaTrainer, Mixture, Modulator
+from mmaml import MMAML, AbstractNetwork, InnerLoop, MetaTrainer, Mixture, Modulation, Modulator, modulate
 from mmaml.classification.build import accuracy, cross_entropy
 from mmaml.classification.datasets.catalogue import DIGITS, find
 from mmaml.classification.tasks import ImageTasks
-from mmaml.core.modulation import Modulation
 from mmaml.nn.conv import Conv3x3, ConvEncoder, Statistics
 from mmaml.supervised.evaluate import evaluate
 
@@ -48,8 +47,7 @@ class ResidualNet(AbstractNetwork):
         for i, block in enumerate(self.blocks):
             update = jax.vmap(jax.vmap(block))(h)
             update = Statistics.of_set(update).normalise(update)
-            modulate = modulation[i] if modulation else None
-            h = h + jax.nn.relu(update if modulate is None else modulate(update))
+            h = h + jax.nn.relu(modulate(update, modulation, i))
         return self.head(h.mean((0, 1)))
 
 

@@ -1,5 +1,8 @@
 """Multimodal model-agnostic meta-learning via task-aware modulation."""
 
+from mmaml.api import load as load
+from mmaml.api import resume as resume
+from mmaml.api import train as train
 from mmaml.core.inner import InnerLoop as InnerLoop
 from mmaml.core.inner import LearnedRates as LearnedRates
 from mmaml.core.inner import adapt as adapt
@@ -13,7 +16,9 @@ from mmaml.core.modulation import OPERATORS as OPERATORS
 from mmaml.core.modulation import AbstractEncoder as AbstractEncoder
 from mmaml.core.modulation import FiLM as FiLM
 from mmaml.core.modulation import Gate as Gate
+from mmaml.core.modulation import Modulation as Modulation
 from mmaml.core.modulation import Modulator as Modulator
+from mmaml.core.modulation import modulate as modulate
 from mmaml.core.network import AbstractNetwork as AbstractNetwork
 from mmaml.core.network import MetaOnly as MetaOnly
 from mmaml.core.network import TaskModel as TaskModel
@@ -21,9 +26,6 @@ from mmaml.core.task import AbstractTaskSource as AbstractTaskSource
 from mmaml.core.task import Mixture as Mixture
 from mmaml.core.task import Samples as Samples
 from mmaml.core.task import Task as Task
-from mmaml.hub import load as load
-from mmaml.hub import resume as resume
-from mmaml.hub import train as train
 from mmaml.regression.model import AdaptedRegressor as AdaptedRegressor
 from mmaml.regression.model import RegressionModel as RegressionModel
 from mmaml.runs.errors import Interrupted as Interrupted

@@ -16,9 +16,9 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from mmaml import hub
+from mmaml import api
 from mmaml.cli_data import data
-from mmaml.domains import DOMAINS, PRESETS, TABLES, domain_of, open_experiment
+from mmaml.domains import DOMAINS, PRESETS, TABLES, open_experiment
 from mmaml.experiments.config import Budget
 from mmaml.experiments.experiment import AbstractExperiment, evaluate_run
 from mmaml.experiments.reproduce import reproduce_table
@@ -26,7 +26,6 @@ from mmaml.report.html import write_report
 from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
-from mmaml.rl.model import PolicyModel
 from mmaml.runs.config import to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
@@ -61,7 +60,7 @@ def train(
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
-    _complete(*hub.begin(config, out, overwrite), tensorboard, json)
+    _complete(*api.begin(config, out, overwrite), tensorboard, json)
 
 
 @app.command
@@ -73,7 +72,7 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
         tensorboard: Also write TensorBoard event files, to <run>/tensorboard.
         json: Print the result as JSON, progress on standard error.
     """
-    _complete(*hub.reopen(run), tensorboard, json)
+    _complete(*api.reopen(run), tensorboard, json)
 
 
 @app.command
@@ -111,7 +110,7 @@ def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: b
     refuse_to_replace(out, overwrite)
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
-    write_report(folders, page, hub.compare)
+    write_report(folders, page, api.compare)
     if not json:
         _show_results(read_runs(folders), None)
     _show_made("report", page, json)
@@ -175,8 +174,8 @@ def adapt(
     """
     refuse_to_replace(out, overwrite)
     prepare_jax()
-    model = hub.load(run)
-    adapt_files = DOMAINS[domain_of(model.config)].adapt_files
+    model = api.load(run)
+    adapt_files = DOMAINS[model.config.DOMAIN].adapt_files
     if adapt_files is None:
         raise UserError(f"{run} is a model of policies, whose tasks are environments and not files.")
     predictions = adapt_files(model, support, query, steps=steps, mode=mode)
@@ -213,14 +212,13 @@ def render(
     """
     refuse_to_replace(out, overwrite)
     prepare_jax()
-    model = hub.load(run)
-    if not isinstance(model, PolicyModel):
+    model = api.load(run)
+    film = DOMAINS[model.config.DOMAIN].film
+    if film is None:
         raise UserError(f"{run} is not a model of policies: there is nothing to film.")
-    from mmaml.rl.render import write_video  # Plotting libraries take a while to import.
-
     video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
     with _console(json).status("filming"):
-        write_video(model, video, mode, seed)
+        film(model, video, mode, seed)
     _show_made("video", video, json)
 
 
@@ -235,7 +233,7 @@ def export(run: Run, file: tyro.conf.Positional[Path], overwrite: bool = False, 
         json: Print the file's path as JSON.
     """
     refuse_to_replace(file, overwrite)
-    hub.load(run).save(file)
+    api.load(run).save(file)
     _show_made("model", file, json)
 
 
@@ -309,7 +307,7 @@ def _console(json: bool) -> Console:
 
 def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bool, json: bool) -> None:
     console = _console(json)
-    result = hub.complete(folder, experiment, console, tensorboard=tensorboard)
+    result = api.complete(folder, experiment, console, tensorboard=tensorboard)
     _show_results(read_runs([folder]), result if json else None)
     console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
 

@@ -12,6 +12,9 @@ from rich.table import Table
 
 from mmaml.classification.datasets import catalogue
 from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, RESEARCH
+from mmaml.classification.datasets.contact_sheet import contact_sheet
+from mmaml.classification.datasets.fetch import download
+from mmaml.classification.datasets.folder import read_images
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.classification.datasets.splits import SPLITS
@@ -41,7 +44,7 @@ def list_sets(json: bool = False) -> None:
         table.add_column(column, no_wrap=column not in ("what", "terms"), overflow="fold")
     for row in rows:
         classes = "/".join(str(row["classes"][split]) for split in SPLITS) if row["classes"] else "?"
-        table.add_row(row["name"], row["here"] or "no", classes, row["size"], row["what"], row["terms"])
+        table.add_row(row["name"], _presence(row), classes, row["size"], row["what"], row["terms"])
     Console().print(table)
 
 
@@ -55,13 +58,11 @@ def fetch(name: Name, image_size: int | None = None, overwrite: bool = False, js
         overwrite: Make the pack anew if it is there already.
         json: Print what was made as JSON, progress on standard error.
     """
-    from mmaml.classification.datasets.fetch import download
-
     if name not in OFFICIAL:
         can = ", ".join(n for n, official in OFFICIAL.items() if official.archives)
         raise UserError(f"{name} cannot be fetched; what can is {can}.")
     official = OFFICIAL[name]
-    _checked(official.side if image_size is None else image_size)
+    _checked(image_size, official.side)
     if not official.archives:
         raise UserError(f"{name} cannot be fetched. {official.how}")
     _refuse_to_replace(name, overwrite)
@@ -94,8 +95,6 @@ def import_set(
         overwrite: Replace the data set of that name.
         json: Print what was made as JSON, progress on standard error.
     """
-    from mmaml.classification.datasets.folder import read_images
-
     _refuse_to_replace(name, overwrite)
     require(seed >= 0, "seed", seed, "0 or more")
     if name in OFFICIAL:
@@ -107,9 +106,7 @@ def import_set(
             f"{', '.join([*RESEARCH, *DIGITS])}."
         )
     with Console(stderr=True).status("reading images"):
-        image_set = read_images(
-            path, _checked(84 if image_size is None else image_size), name=name, seed=seed, least=min_images
-        )
+        image_set = read_images(path, _checked(image_size, 84), name=name, seed=seed, least=min_images)
     _save(image_set, json)
     console = Console(stderr=True)
     console.print(f"Train on it with `mmaml train classification --data {name}`.", soft_wrap=True, highlight=False)
@@ -117,14 +114,14 @@ def import_set(
 
 @data.command
 def inspect(
-    name: Name, out: Path | None = None, image_size: int = 84, overwrite: bool = False, json: bool = False
+    name: Name, out: Path | None = None, image_size: int | None = None, overwrite: bool = False, json: bool = False
 ) -> None:
     """Show what is in a data set: its images, classes and splits.
 
     Args:
         name: The data set, or a pack file, or a folder or archive with one sub-folder a class.
         out: Also write a page of sample images there, as PNG.
-        image_size: Height and width that a folder's images are brought to.
+        image_size: Height and width that a folder's images are brought to; default: 84.
         overwrite: Replace what is there already.
         json: Print it as JSON.
     """
@@ -132,11 +129,9 @@ def inspect(
         raise UserError(f"--out is {out}, but must end in .png.")
     refuse_to_replace(out, overwrite)
     with Console(stderr=True).status("reading images"):
-        image_set = catalogue.find(name, side=_checked(image_size))
+        image_set = catalogue.find(name, side=_checked(image_size, 84))
     about = _about(image_set)
     if out is not None:
-        from mmaml.classification.datasets.contact_sheet import contact_sheet
-
         contact_sheet(image_set, out)
         about["sheet"] = str(out)
     by_split = {
@@ -156,16 +151,17 @@ def _known() -> list[dict[str, Any]]:
     for name, official in OFFICIAL.items():
         if not catalogue.pack_path(name).is_file() and name in RESEARCH and catalogue.is_here(name):
             research = RESEARCH[name]
-            rows.append(_row(name, "yes", research.classes, research.size, research.title, research.terms))
+            rows.append(_row(name, True, research.classes, research.size, research.title, research.terms))
             continue
-        here, size = "yes" if catalogue.is_here(name) else "", f"{official.side}×{official.side}"
+        here, size = catalogue.is_here(name), f"{official.side}×{official.side}"
         rows.append(_row(name, here, official.classes, size, official.title, official.terms))
     for name, research in RESEARCH.items():
         if name not in OFFICIAL:
-            here = "yes" if catalogue.is_here(name) else ""
-            rows.append(_row(name, here, research.classes, research.size, research.title, research.terms))
+            rows.append(
+                _row(name, catalogue.is_here(name), research.classes, research.size, research.title, research.terms)
+            )
     digits = "scikit-learn's digits, turned four ways"
-    return [*rows, *(_row(name, "yes", (16, 12, 12), "8×8×1", digits, "CC BY 4.0") for name in DIGITS)]
+    return [*rows, *(_row(name, True, (16, 12, 12), "8×8×1", digits, "CC BY 4.0") for name in DIGITS)]
 
 
 def _own() -> list[dict[str, Any]]:
@@ -175,18 +171,30 @@ def _own() -> list[dict[str, Any]]:
             try:
                 own = ImageSet.load(path)
             except UserError:
-                rows.append(_row(path.stem, "damaged", None, "?", "your own images", "yours"))
+                rows.append(_row(path.stem, True, None, "?", "your own images", "yours", damaged=True))
                 continue
             size = "×".join(map(str, own.images.shape[1:]))
-            rows.append(_row(path.stem, "yes", own.classes_per_split, size, "your own images", "yours"))
+            rows.append(_row(path.stem, True, own.classes_per_split, size, "your own images", "yours"))
     return rows
 
 
 def _row(
-    name: str, here: str, classes: tuple[int, int, int] | None, size: str, what: str, terms: str
+    name: str,
+    here: bool,
+    classes: tuple[int, int, int] | None,
+    size: str,
+    what: str,
+    terms: str,
+    *,
+    damaged: bool = False,
 ) -> dict[str, Any]:
     by_split = dict(zip(SPLITS, classes, strict=True)) if classes else None
-    return {"name": name, "here": here, "classes": by_split, "size": size, "what": what, "terms": terms}
+    about = {"classes": by_split, "size": size, "what": what, "terms": terms}
+    return {"name": name, "here": here, "damaged": damaged, **about}
+
+
+def _presence(row: dict[str, Any]) -> str:
+    return "damaged" if row["damaged"] else "yes" if row["here"] else "no"
 
 
 def _refuse_to_replace(name: str, overwrite: bool) -> None:
@@ -201,7 +209,7 @@ def _refuse_to_replace(name: str, overwrite: bool) -> None:
 def _make_official(name: str, source: Path, image_size: int | None, json: bool) -> None:
     official = OFFICIAL[name]
     with Console(stderr=True).status("reading images"):
-        image_set = official.read(source, _checked(official.side if image_size is None else image_size))
+        image_set = official.read(source, _checked(image_size, official.side))
     if len(image_set.images) != official.images:
         raise UserError(
             f"{source} has {len(image_set.images)} images, but {name} has {official.images}: it is incomplete, or not "
@@ -210,7 +218,8 @@ def _make_official(name: str, source: Path, image_size: int | None, json: bool) 
     _save(image_set, json)
 
 
-def _checked(image_size: int) -> int:
+def _checked(image_size: int | None, default: int) -> int:
+    image_size = default if image_size is None else image_size
     require(0 < image_size <= LARGEST_SIDE, "image_size", image_size, f"from 1 to {LARGEST_SIDE}")
     return image_size
 

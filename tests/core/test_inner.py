@@ -172,9 +172,15 @@ def test_per_parameter_rates_start_as_the_fixed_rate_and_are_learnt():
 
 def test_more_steps_than_in_training_reuse_the_last_rate():
     net = network(jr.key(0))
-    inner = InnerLoop(LearnedRates(net, 0.1, 2, per_parameter=False), steps=2)
-    path = list(adapt(inner, TaskModel(net), samples(jr.key(2), 3), mse, steps=4))
-    assert len(path) == 5
+    learned = LearnedRates(net, 0.1, 2, per_parameter=False)
+    apart = jax.tree.map(lambda r: r + jnp.array([0.0, 0.7]) if eqx.is_array(r) else r, learned)
+    support = samples(jr.key(2), 3)
+    last = 0.1 * float(jnp.exp(0.7))
+    expected = final(InnerLoop((0.1, last, last, last), steps=4), TaskModel(net), support)
+    for rates in (apart, (0.1, last)):
+        *path, longer = adapt(InnerLoop(rates, steps=2), TaskModel(net), support, mse, steps=4)
+        assert len(path) == 4
+        np.testing.assert_allclose(longer(support.inputs), expected(support.inputs), rtol=1e-5)
 
 
 def test_dual_engine_says_why_it_cannot_be_used():

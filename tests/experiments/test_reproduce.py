@@ -19,7 +19,6 @@ from mmaml.runs.folder import RunFolder
 
 SPEC = TableSpec(
     name="table9",
-    domain="regression",
     caption="Error",
     settings={"2 modes": PRESETS["regression-2"]},
     methods={"maml": {"learner": "maml"}, "mmaml-film": {}, "lstm": {"learner": "lstm"}},

@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
+from mmaml.classification.figures import write_figures
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
@@ -101,8 +102,6 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write sample episodes with predictions, and Figure 3b."""
-        from mmaml.classification.figures import write_figures
-
         write_figures(folder, learner, self.sources, self.config)
 
     def _accuracies(

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from mmaml.classification.build import cross_entropy, make_learner
 from mmaml.classification.datasets.pictures import as_picture
@@ -24,9 +26,6 @@ from mmaml.nn.conv import ConvNet
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Note
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
-
-
-DOMAIN = "classification"
 
 
 class AdaptedClassifier(AdaptedTask):
@@ -73,25 +72,18 @@ class AdaptedClassifier(AdaptedTask):
         return self.classes_[self.predict_proba(images).argmax(-1)]
 
 
+@dataclass(frozen=True, eq=False)
 class ClassificationModel:
     """A meta-trained learner with everything it takes to use it.
 
     `landmarks` are training tasks that it compares new ones with.
     """
 
-    def __init__(
-        self,
-        config: ClassificationConfig,
-        learner: AbstractLearner,
-        channels: int,
-        modes: tuple[str, ...],
-        landmarks: EmbeddedTasks | None,
-    ):
-        self.config = config
-        self.learner = learner
-        self.channels = channels
-        self.modes = modes
-        self.landmarks = landmarks
+    config: ClassificationConfig
+    learner: AbstractLearner
+    channels: int
+    modes: tuple[str, ...]
+    landmarks: EmbeddedTasks | None
 
     def adapt(
         self, images: Any, labels: Sequence[Any], *, steps: int | None = None, mode: str | None = None
@@ -129,21 +121,20 @@ class ClassificationModel:
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes, "channels": self.channels}
-        write_model(path, DOMAIN, self.learner, header, landmark_tensors(self.landmarks))
+        write_model(path, self.config.DOMAIN, self.learner, header, landmark_tensors(self.landmarks))
 
     @classmethod
     def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "ClassificationModel":
         """The model whose file at `path` holds `header` and `tensors`. Raises `UserError` if it is damaged."""
         config = from_dict(ClassificationConfig, header["config"])
         modes = tuple(header["modes"])
-        make = eqx.Partial(make_learner, config, channels=header["channels"], modes=modes)
-        like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
+        like = eqx.filter_eval_shape(make_learner, config, channels=header["channels"], modes=modes, key=jr.key(0))
         return cls(config, fill_learner(like, tensors, path), header["channels"], modes, read_landmarks(tensors))
 
 
 def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:
     one_array = isinstance(images, np.ndarray) and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
-    if one_array or isinstance(images, str | Path) or hasattr(images, "getexif"):
+    if one_array or isinstance(images, str | Path | Image.Image):
         raise ValueError("images are a single one; give a list, of that one only if need be.")
     images = list(images)
     if not images:

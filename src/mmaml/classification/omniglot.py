@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from mmaml.classification.experiment import ClassificationExperiment
-from mmaml.classification.model import DOMAIN
 from mmaml.classification.presets import PRESETS, ClassificationConfig
 from mmaml.experiments.reproduce import TableSpec
 
@@ -16,7 +15,6 @@ def _setting(way: int, shot: int) -> ClassificationConfig:
 
 OMNIGLOT = TableSpec(
     name="omniglot",
-    domain=DOMAIN,
     caption="Accuracy in per cent",
     settings={f"{way}-way {shot}-shot": _setting(way, shot) for way in (5, 20) for shot in (1, 5)},
     methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}},

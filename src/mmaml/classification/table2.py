@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from mmaml.classification.experiment import ClassificationExperiment
-from mmaml.classification.model import DOMAIN
 from mmaml.classification.presets import PRESETS, ClassificationConfig
 from mmaml.experiments.reproduce import TableSpec
 
@@ -27,7 +26,6 @@ SETTINGS: dict[str, ClassificationConfig] = {
 
 TABLE2 = TableSpec(
     name="table2",
-    domain=DOMAIN,
     caption="Accuracy in per cent",
     settings=dict(SETTINGS),
     methods={name: {"learner": name} for name in PAPER}

@@ -28,6 +28,7 @@ from mmaml.core.dual import (
     fasten,
     pays,
 )
+from mmaml.core.modulation import Modulation
 from mmaml.core.network import AbstractNetwork, MetaOnly, TaskModel
 from mmaml.core.task import Samples
 
@@ -80,7 +81,7 @@ class LearnedRates(eqx.Module):
 
 
 def _fixed(rates: Any) -> Any:
-    """No array, which outer gradients would change."""
+    """An array of rates as a tuple of numbers, so that the outer loop does not train it."""
     return tuple(map(float, rates)) if isinstance(rates, np.ndarray | jax.Array) else rates
 
 
@@ -209,46 +210,61 @@ def _dual(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step
             return None
         return empty_factors(node, points) if isinstance(node, FastLinear) else jax.tree.map(jnp.zeros_like, node)
 
+    mask = adaptable(model.network, inner.adapts)
+    network = jax.tree.map(start, model.network, mask, is_leaf=_is_layer)
+    slots = jax.tree.map(slot, network, mask, is_leaf=_is_layer)
+
+    yield model
+    for step in range(steps):
+        rates = inner.rates_at(step, model.network)
+        network = _dual_step(inner, network, slots, rates, model.modulation, support, loss)
+        yield TaskModel(network, model.modulation, model.embedding)
+
+
+def _dual_step(
+    inner: InnerLoop,
+    network: PyTree,
+    slots: PyTree,
+    rates: PyTree,
+    modulation: Modulation | None,
+    support: Samples,
+    loss: Loss,
+) -> PyTree:
+    """The network after one more step, found from the gradient in the zeros of `slots`."""
+    slot_axes = jax.tree.map(lambda s: 0 if isinstance(s, Factors) else None, slots, is_leaf=_is_factors)
+
     def attach(node: PyTree, slot: PyTree) -> PyTree:
         if slot is None:
             return node
         return Tapped(node, slot) if isinstance(node, FastLinear) else jax.tree.map(jnp.add, node, slot)
+
+    def output(x: PyTree, slots: PyTree) -> PyTree:
+        return jax.tree.map(attach, network, slots, is_leaf=_is_layer)(x, modulation)
+
+    def support_loss(slots: PyTree) -> Float[Array, ""]:
+        batched = jax.vmap(output, in_axes=(0, slot_axes), axis_name="examples")
+        return loss(batched(support.inputs, slots), support.targets)
+
+    gradient = jax.grad(support_loss)(slots)
+    if inner.first_order:
+        gradient = jax.lax.stop_gradient(gradient)
 
     def square_norm(node: PyTree, gradient: PyTree) -> PyTree:
         if isinstance(node, FastLinear):
             return factored_square_norm(gradient, node.slow.use_bias)
         return [jnp.sum(g * g) for g in jax.tree.leaves(gradient)]
 
-    mask = adaptable(model.network, inner.adapts)
-    network = jax.tree.map(start, model.network, mask, is_leaf=_is_layer)
-    slots = jax.tree.map(slot, network, mask, is_leaf=_is_layer)
-    slot_axes = jax.tree.map(lambda s: 0 if isinstance(s, Factors) else None, slots, is_leaf=_is_factors)
+    squares = jax.tree.map(square_norm, network, gradient, is_leaf=_is_layer)
+    shrink = _shrink(inner.clip_norm, _total(jax.tree.leaves(squares)))
 
-    yield model
-    for step in range(steps):
+    def descend(node: PyTree, rate: PyTree, gradient: PyTree) -> PyTree:
+        if isinstance(node, FastLinear):
+            return extend(node, gradient, rate * shrink)
+        if gradient is None:
+            return node
+        return _descend(rate * shrink, node, gradient)
 
-        def support_loss(slots: PyTree, network: AbstractNetwork = network) -> Float[Array, ""]:
-            def output(x: PyTree, slots: PyTree) -> PyTree:
-                return jax.tree.map(attach, network, slots, is_leaf=_is_layer)(x, model.modulation)
-
-            batched = jax.vmap(output, in_axes=(0, slot_axes), axis_name="examples")
-            return loss(batched(support.inputs, slots), support.targets)
-
-        gradient = jax.grad(support_loss)(slots)
-        if inner.first_order:
-            gradient = jax.lax.stop_gradient(gradient)
-        squares = jax.tree.map(square_norm, network, gradient, is_leaf=_is_layer)
-        shrink = _shrink(inner.clip_norm, _total(jax.tree.leaves(squares)))
-
-        def descend(node: PyTree, rate: PyTree, gradient: PyTree, shrink: Array = shrink) -> PyTree:
-            if isinstance(node, FastLinear):
-                return extend(node, gradient, rate * shrink)
-            if gradient is None:
-                return node
-            return _descend(rate * shrink, node, gradient)
-
-        network = jax.tree.map(descend, network, inner.rates_at(step, model.network), gradient, is_leaf=_is_layer)
-        yield TaskModel(network, model.modulation, model.embedding)
+    return jax.tree.map(descend, network, rates, gradient, is_leaf=_is_layer)
 
 
 def _is_factors(node: PyTree) -> bool:

@@ -38,6 +38,14 @@ Modulation = tuple[FiLM | Gate | None, ...]
 """τ: one operator per block of the network, `None` where a block is not modulated."""
 
 
+def modulate(
+    h: Float[Array, "*positions units"], modulation: Modulation | None, block: int
+) -> Float[Array, "*positions units"]:
+    """Pre-activations `h` of block number `block`, units on the last axis, modulated if that block is."""
+    operator = modulation[block] if modulation else None
+    return h if operator is None else operator(h)
+
+
 class Operator(NamedTuple):
     """A way to modulate a block: how many numbers each unit needs, and how a vector of them is used."""
 

@@ -30,7 +30,7 @@ def mean_over_tasks(
     """
 
     def weighted(parameters: PyTree, tasks: PyTree, weights: Float[Array, " tasks"]) -> PyTree:
-        return jax.tree.map(lambda a: weights @ a, _of_each(measure, parameters, tasks))
+        return jax.tree.map(lambda a: jnp.tensordot(weights, a, 1), _of_each(measure, parameters, tasks))
 
     return _sum_of_chunks(weighted, parameters, tasks, mesh, microbatch)
 

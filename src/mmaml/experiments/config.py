@@ -2,7 +2,7 @@
 
 import abc
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import optax
 import tyro
@@ -19,6 +19,9 @@ SEEDS = 2**32
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig(abc.ABC):
     """Options that all domains share; each adds its own and may change a default."""
+
+    DOMAIN: ClassVar[str]
+    """What run folders and model files call the kind of experiment."""
 
     preset: tyro.conf.Suppress[str] = "custom"
     learner: str = "mmaml"

@@ -8,6 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.runs.errors import UserError
@@ -32,8 +34,6 @@ def write_model(
     path: str | Path, domain: str, learner: AbstractLearner, header: dict[str, Any], more: dict[str, np.ndarray]
 ) -> None:
     """Write the learner's arrays and `more` of them, with `header`, to `path`, whole or not at all."""
-    from safetensors.numpy import save
-
     leaves, _ = jax.tree_util.tree_flatten_with_path(eqx.filter(learner, eqx.is_array))
     tensors = {"learner" + jax.tree_util.keystr(where): np.asarray(leaf) for where, leaf in leaves}
     # One entry, because the order of several is not fixed and the same model should give the same file.
@@ -47,8 +47,6 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises `UserError` if the file is missing, damaged, of another version or something else, and also when a part is
     asked for that is not in it.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, "np") as file:
             header = json.loads((file.metadata() or {}).get("mmaml", "{}"))

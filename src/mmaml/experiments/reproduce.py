@@ -35,7 +35,6 @@ class TableSpec:
     """
 
     name: str
-    domain: str
     caption: str
     settings: dict[str, ExperimentConfig]
     methods: dict[str, dict[str, Any]]
@@ -116,7 +115,7 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
             warnings.warn(message, Note, stacklevel=2)
     else:
         experiment = spec.experiment(config)
-        folder = RunFolder.create(path, spec.domain, config.short_name, to_dict(experiment.config))
+        folder = RunFolder.create(path, config.DOMAIN, config.short_name, to_dict(experiment.config))
     with no_tracker() as track:
         complete_run(folder, experiment, console, track)
 

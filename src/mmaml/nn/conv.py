@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmaml.core.modulation import AbstractEncoder, Modulation
+from mmaml.core.modulation import AbstractEncoder, Modulation, modulate
 from mmaml.core.network import AbstractNetwork
 from mmaml.core.task import Samples
+from mmaml.nn.linear import linear
 
 
 EPSILON = 1e-5
@@ -122,9 +123,7 @@ class ConvNet(AbstractNetwork):
         self.blocks = tuple(
             Conv3x3(n, m, key=k) for (n, m), k in zip(pairwise([in_channels, *channels]), keys, strict=True)
         )
-        head = eqx.nn.Linear(channels[-1], classes, key=head_key)
-        glorot = jax.nn.initializers.glorot_uniform()(head_key, head.weight.shape)
-        self.head = eqx.tree_at(lambda h: (h.weight, h.bias), head, (glorot, jnp.zeros(classes)))
+        self.head = linear(channels[-1], classes, key=head_key)
         self.support_statistics = support_statistics
         self.settled = None
 
@@ -152,9 +151,7 @@ class ConvNet(AbstractNetwork):
         for i, block in enumerate(self.blocks):
             x = block(x)
             used.append(self.settled[i] if self.settled else Statistics.of_set(x))
-            x = used[-1].normalise(x)
-            modulate = modulation[i] if modulation else None
-            x = jax.nn.relu(x if modulate is None else modulate(x))
+            x = jax.nn.relu(modulate(used[-1].normalise(x), modulation, i))
         return x.mean((0, 1)), tuple(used)
 
 

@@ -1,6 +1,6 @@
 """Multi-layer perceptron whose hidden layers can be modulated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -10,11 +10,9 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.core.modulation import Modulation
+from mmaml.core.modulation import Modulation, modulate
 from mmaml.core.network import AbstractNetwork, MetaOnly
-
-
-Initialiser = Callable[[PRNGKeyArray, tuple[int, int]], Float[Array, "out in"]]
+from mmaml.nn.linear import Initialiser, linear
 
 
 class MLP(AbstractNetwork):
@@ -44,7 +42,7 @@ class MLP(AbstractNetwork):
         context_size = 0 if context is None else jax.tree.leaves(context)[0].size
         sizes = [in_size + context_size, *hidden_sizes, out_size]
         keys = jr.split(key, len(sizes) - 1)
-        *hidden, head = [_linear(initialise, n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
+        *hidden, head = [linear(n, m, initialise, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
         self.hidden = tuple(hidden)
         self.head = head
         self.context = context
@@ -58,13 +56,6 @@ class MLP(AbstractNetwork):
         """Output for one input vector."""
         context = self.context.value if isinstance(self.context, MetaOnly) else self.context
         h = x if context is None else jnp.concatenate([x, context])
-        for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
-            h = layer(h)
-            h = jax.nn.relu(h if modulate is None else modulate(h))
+        for i, layer in enumerate(self.hidden):
+            h = jax.nn.relu(modulate(layer(h), modulation, i))
         return self.head(h)
-
-
-def _linear(initialise: Initialiser, in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:
-    layer = eqx.nn.Linear(in_size, out_size, key=key)
-    weight, bias = initialise(key, (out_size, in_size)), jnp.zeros(out_size)
-    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, bias))

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.core.modulation import Modulation
+from mmaml.core.modulation import Modulation, modulate
 from mmaml.core.network import AbstractNetwork
 from mmaml.nn.distribution import Categorical, Gaussian
+from mmaml.nn.linear import linear
 
 
 class AbstractPolicy(AbstractNetwork):
@@ -30,9 +30,8 @@ class AbstractPolicy(AbstractNetwork):
 
     def _output(self, x: Float[Array, " observation"], modulation: Modulation | None) -> Float[Array, " action"]:
         """What the head makes of one observation."""
-        for layer, modulate in zip(self.hidden, modulation or [None] * len(self.hidden), strict=True):
-            x = layer(x)
-            x = jnp.tanh(x if modulate is None else modulate(x))
+        for i, layer in enumerate(self.hidden):
+            x = jnp.tanh(modulate(layer(x), modulation, i))
         return self.head(x)
 
 
@@ -68,12 +67,5 @@ class CategoricalPolicy(AbstractPolicy):
 
 def _layers(sizes: Sequence[int], key: PRNGKeyArray) -> tuple[tuple[eqx.nn.Linear, ...], eqx.nn.Linear]:
     keys = jr.split(key, len(sizes) - 1)
-    *hidden, head = [glorot(n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
+    *hidden, head = [linear(n, m, key=k) for (n, m), k in zip(pairwise(sizes), keys, strict=True)]
     return tuple(hidden), head
-
-
-def glorot(in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:
-    """An affine layer with Glorot-uniform weights and zero biases."""
-    layer = eqx.nn.Linear(in_size, out_size, key=key)
-    weight = jax.nn.initializers.glorot_uniform(in_axis=1, out_axis=0)(key, (out_size, in_size))
-    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros(out_size)))

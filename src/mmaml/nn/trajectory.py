@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.modulation import AbstractEncoder
 from mmaml.core.task import Samples
-from mmaml.nn.policy import glorot
+from mmaml.nn.linear import linear
 
 
 class TrajectoryEncoder(AbstractEncoder):
@@ -38,7 +38,7 @@ class TrajectoryEncoder(AbstractEncoder):
     ):
         gru_key, *keys = jr.split(key, 5)
         self.cell = eqx.nn.GRUCell(observation_size + action_size + 1, hidden, key=gru_key)
-        a, b, c, d = (glorot(hidden, hidden, key=k) for k in keys)
+        a, b, c, d = (linear(hidden, hidden, key=k) for k in keys)
         self.each, self.together = (a, b), (c, d)
         self.horizon = horizon
         self.pieces = pieces

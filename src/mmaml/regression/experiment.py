@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import MetaTrainer
@@ -17,6 +16,7 @@ from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Ev
 from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
+from mmaml.regression.figures import write_figures
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.own import TableTask
 from mmaml.regression.presets import RegressionConfig
@@ -102,12 +102,9 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write Figures 2 and 3a of this run."""
-        # Plotting libraries take a while to import; training should not wait for them.
-        from mmaml.regression.figures import write_figures
-
         write_figures(folder, learner, self.sources, self.config)
 
-    def _held_out(self, key: jnp.ndarray, count: int) -> Task:
+    def _held_out(self, key: PRNGKeyArray, count: int) -> Task:
         return eqx.filter_jit(self.sources.held_out.sample)(key, count)
 
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:

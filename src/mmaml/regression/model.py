@@ -1,5 +1,6 @@
 """A trained learner in use: adapt it to a few points of a new task, then predict."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,6 @@ from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
 
-DOMAIN = "regression"
-
-
 class AdaptedRegressor(AdaptedTask):
     """The model of one task. `predict` as in scikit-learn; `embedding` and `mode_neighbours` as in `AdaptedTask`."""
 
@@ -39,25 +37,18 @@ class AdaptedRegressor(AdaptedTask):
         return self._scaler.unscale_y(np.asarray(outputs(self._model, jnp.asarray(inputs))))
 
 
+@dataclass(frozen=True, eq=False)
 class RegressionModel:
     """A meta-trained learner with everything it takes to use it.
 
     `landmarks` are training tasks that it compares new ones with.
     """
 
-    def __init__(
-        self,
-        config: RegressionConfig,
-        learner: AbstractLearner,
-        scaler: Scaler,
-        modes: tuple[str, ...],
-        landmarks: EmbeddedTasks | None,
-    ):
-        self.config = config
-        self.learner = learner
-        self.scaler = scaler
-        self.modes = modes
-        self.landmarks = landmarks
+    config: RegressionConfig
+    learner: AbstractLearner
+    scaler: Scaler
+    modes: tuple[str, ...]
+    landmarks: EmbeddedTasks | None
 
     def adapt(
         self, x: ArrayLike, y: ArrayLike, *, steps: int | None = None, mode: str | None = None
@@ -83,7 +74,7 @@ class RegressionModel:
         """Write the model to one safetensors file."""
         header = {"config": to_dict(self.config), "modes": self.modes}
         scaler = {f"scaler.{name}": np.asarray(value) for name, value in vars(self.scaler).items()}
-        write_model(path, DOMAIN, self.learner, header, scaler | landmark_tensors(self.landmarks))
+        write_model(path, self.config.DOMAIN, self.learner, header, scaler | landmark_tensors(self.landmarks))
 
     @classmethod
     def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "RegressionModel":
@@ -96,8 +87,8 @@ class RegressionModel:
             float(tensors["scaler.y_mean"]),
             float(tensors["scaler.y_std"]),
         )
-        make = eqx.Partial(make_learner, config, in_size=len(scaler.x_mean), modes=len(modes))
-        like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
+        sizes = {"in_size": len(scaler.x_mean), "modes": len(modes)}
+        like = eqx.filter_eval_shape(make_learner, config, **sizes, key=jr.key(0))
         return cls(config, fill_learner(like, tensors, path), scaler, modes, read_landmarks(tensors))
 
 

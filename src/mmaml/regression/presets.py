@@ -16,6 +16,7 @@ from mmaml.supervised.config import SupervisedConfig
 class RegressionConfig(SupervisedConfig):
     """Few-shot regression. Where the defaults differ from the reference, and what does better: `docs/regression.md`."""
 
+    DOMAIN: ClassVar[str] = "regression"
     ITERATIONS: ClassVar[dict[Budget, int]] = {"smoke": 20, "demo": 3_000, "cpu": 15_000, "paper": 70_000}
     EVALUATION_TASKS: ClassVar[dict[Budget, int]] = {"smoke": 100, "demo": 10_000, "cpu": 10_000, "paper": 10_000}
 

@@ -2,7 +2,6 @@
 
 from mmaml.experiments.reproduce import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
-from mmaml.regression.model import DOMAIN
 from mmaml.regression.presets import PRESETS
 
 
@@ -12,7 +11,6 @@ def _by_setting(*numbers: float) -> dict[str, float]:
 
 TABLE1 = TableSpec(
     name="table1",
-    domain=DOMAIN,
     caption="Query MSE",
     settings={f"{modes} modes": PRESETS[f"regression-{modes}"] for modes in (2, 3, 5)},
     methods={

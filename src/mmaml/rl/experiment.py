@@ -10,6 +10,7 @@ from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Ev
 from mmaml.rl.build import make_exploration, make_learner, make_outer
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.evaluate import evaluate
+from mmaml.rl.figures import write_figures
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.trainer import PolicyTrainer
@@ -72,6 +73,4 @@ class PolicyExperiment(AbstractExperiment[PolicyConfig]):
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write Figures 3c or d, 5 and 6 of this run."""
-        from mmaml.rl.figures import write_figures
-
         write_figures(folder, learner, self.exploration, self.config)

@@ -1,5 +1,6 @@
 """A trained learner of policies in use."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,13 @@ from mmaml.rl.use import AdaptedPolicy, drawn_task, given_task
 from mmaml.runs.config import from_dict, to_dict
 
 
-DOMAIN = "rl"
-
-
+@dataclass(frozen=True, eq=False)
 class PolicyModel:
     """A meta-trained learner with the environment whose tasks it learns."""
 
-    def __init__(self, config: PolicyConfig, learner: AbstractLearner, exploration: Exploration):
-        self.config = config
-        self.learner = learner
-        self.exploration = exploration
+    config: PolicyConfig
+    learner: AbstractLearner
+    exploration: Exploration
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -65,7 +63,7 @@ class PolicyModel:
 
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
-        write_model(path, DOMAIN, self.learner, {"config": to_dict(self.config)}, {})
+        write_model(path, self.config.DOMAIN, self.learner, {"config": to_dict(self.config)}, {})
 
     @classmethod
     def restore(cls, header: dict[str, Any], tensors: dict[str, np.ndarray], path: Path) -> "PolicyModel":
@@ -75,6 +73,5 @@ class PolicyModel:
         """
         config = from_dict(PolicyConfig, header["config"])
         exploration = make_exploration(config)
-        make = eqx.Partial(make_learner, config, exploration.environment)
-        like = eqx.filter_eval_shape(lambda key: make(key=key), jr.key(0))
+        like = eqx.filter_eval_shape(make_learner, config, exploration.environment, key=jr.key(0))
         return cls(config, fill_learner(like, tensors, path), exploration)

@@ -18,6 +18,7 @@ class PolicyConfig(ExperimentConfig):
     with `trpo` they are those of the workshop paper.
     """
 
+    DOMAIN: ClassVar[str] = "rl"
     ITERATIONS: ClassVar[dict[str, dict[Budget, int]]] = {
         "point": {"smoke": 2, "demo": 40, "cpu": 401, "paper": 401},
         "reacher": {"smoke": 2, "demo": 20, "cpu": 501, "paper": 501},

@@ -2,7 +2,6 @@
 
 from mmaml.experiments.reproduce import TableSpec
 from mmaml.rl.experiment import PolicyExperiment
-from mmaml.rl.model import DOMAIN
 from mmaml.rl.presets import PRESETS
 
 
@@ -15,7 +14,6 @@ def _by_setting(*numbers: float | int) -> dict[str, float]:
 
 TABLE3 = TableSpec(
     name="table3",
-    domain=DOMAIN,
     caption="Return of an episode",
     settings={name: PRESETS[name] for name in _SETTINGS},
     methods={"promp": {"learner": "maml"}, "multi-promp": {"learner": "multi-maml"}, "mmaml": {"learner": "mmaml"}},

@@ -2,13 +2,11 @@
 
 from mmaml.experiments.reproduce import TableSpec
 from mmaml.rl.experiment import PolicyExperiment
-from mmaml.rl.model import DOMAIN
 from mmaml.rl.presets import PRESETS
 
 
 WORKSHOP = TableSpec(
     name="workshop",
-    domain=DOMAIN,
     caption="Return of an episode",
     settings={name: PRESETS[name] for name in ("navigation", "cheetah-location", "cheetah-speed")},
     methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}},

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+
 
 _PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "mujoco", "gymnasium")
 
@@ -22,8 +24,6 @@ def prepare_jax(devices: int | None = None) -> None:
       Where JAX is in use already, its devices stay as they are.
     - Compiled programs are kept in `$MMAML_CACHE` (default `~/.cache/mmaml`): a second start need not compile.
     """
-    import jax
-
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices or processors())
     cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
@@ -38,8 +38,6 @@ def processors() -> int:
 
 def provenance() -> dict[str, Any]:
     """The command, the commit of the source tree (`None` outside one), versions, machine and XLA devices."""
-    import jax
-
     return {
         "command": shlex.join(["mmaml" if Path(sys.argv[0]).name == "mmaml" else sys.argv[0], *sys.argv[1:]]),
         "commit": _commit(),
@@ -51,8 +49,6 @@ def provenance() -> dict[str, Any]:
 
 def peak_memory() -> int:
     """Most bytes that the busiest accelerator, or on CPUs this process, has held so far."""
-    import jax
-
     accelerators = [stats for device in jax.local_devices() if (stats := device.memory_stats())]
     if accelerators:
         return max(stats["peak_bytes_in_use"] for stats in accelerators)

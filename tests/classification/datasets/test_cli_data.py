@@ -8,7 +8,7 @@ import pytest
 import tyro
 
 from mmaml import cli_data
-from mmaml.classification.datasets import catalogue, fetch, mini_imagenet
+from mmaml.classification.datasets import catalogue, mini_imagenet
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import cub_files, image_set, imagenet_files, picture, write_files, write_tar
@@ -66,8 +66,8 @@ def test_list(run, data_folder):
     (data_folder / "broken.safetensors").write_bytes(b"x")
     code, out, _ = run("list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
-    assert code == 0 and rows["digits"]["here"] == rows["moths"]["here"] == "yes"
-    assert rows["broken"]["here"] == "damaged" and rows["cub"]["here"] == "" and rows["cifar100-fs"]["here"] == ""
+    assert code == 0 and rows["digits"]["here"] and rows["moths"]["here"]
+    assert rows["broken"]["damaged"] and not (rows["cub"]["here"] or rows["cifar100-fs"]["here"])
     assert rows["cub"]["classes"] == {"train": 140, "validation": 30, "test": 30}
     assert "non-commercial" in rows["cub"]["terms"] and rows["moths"]["size"] == "5×5×3"
     code, out, _ = run("list")
@@ -136,7 +136,7 @@ def test_fetch_downloads_then_makes_the_pack(run, data_folder, monkeypatch, smal
         asked.append(archive.file)
         return write_tar(folder / archive.file, cub_files())
 
-    monkeypatch.setattr(fetch, "download", instead)
+    monkeypatch.setattr(cli_data, "download", instead)
     code, out, err = run("fetch", "cub", "--image-size", "5", "--json")
     assert code == 0 and asked == ["CUB_200_2011.tgz"] and "is not needed any more" in err
     assert json.loads(out)["image_size"] == [5, 5, 3] and catalogue.find("cub").images.shape == (400, 5, 5, 3)

@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import os
 import resource
-import sys
 import threading
 
 import pytest
@@ -141,9 +140,3 @@ def test_a_full_disk_is_told(get, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not (tmp_path / "f.zip").exists()
     assert get("/ranges").read_bytes() == CONTENT
-
-
-def test_pooch_is_asked_for(get, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(UserError, match=r"pip install 'mmaml\[images\]'"):
-        get("/whole")

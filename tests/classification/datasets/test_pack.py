@@ -1,7 +1,6 @@
 """Packs: what goes in comes out, lazily; anything else is refused with one message."""
 
 import resource
-import sys
 
 import numpy as np
 import pytest
@@ -133,10 +132,3 @@ def test_images_are_brought_to_size_and_channels():
 
 def test_a_split_without_classes_is_empty():
     assert image_set(split=(0, 0, 2, 2)).resized("validation", side=5, channels=3).images.shape == (0, 5, 5, 3)
-
-
-def test_pillow_is_asked_for_when_it_is_needed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    assert image_set().resized("train", side=5, channels=3).images.size
-    with pytest.raises(UserError, match=r"pip install 'mmaml\[images\]'"):
-        image_set().resized("train", side=6, channels=3)

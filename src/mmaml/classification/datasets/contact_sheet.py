@@ -4,9 +4,10 @@ import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from mmaml.classification.datasets.pack import ImageSet
-from mmaml.classification.datasets.pictures import fit, need_pillow
+from mmaml.classification.datasets.pictures import fit
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.runs.files import write_atomically
 
@@ -20,9 +21,6 @@ def contact_sheet(image_set: ImageSet, path: Path, classes: int = 10, images: in
 
     Raises `UserError` if it cannot be written.
     """
-    need_pillow()
-    from PIL import Image, ImageDraw
-
     shown = np.unique(np.linspace(0, len(image_set.class_names) - 1, classes).round().astype(int))
     page = Image.new("RGB", (LABEL + images * (TILE + GAP) + GAP, len(shown) * (TILE + GAP) + GAP), "white")
     draw = ImageDraw.Draw(page)

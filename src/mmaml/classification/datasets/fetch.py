@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pooch
+import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -33,11 +35,6 @@ def download(archive: Archive, folder: Path, console: Console) -> Path:
 
     Raises `UserError` if no mirror delivers, or the disk does not take it.
     """
-    try:
-        import pooch
-        import requests  # pooch brings it
-    except ImportError:
-        raise UserError("downloads need pooch, which is not installed: pip install 'mmaml[images]'.") from None
     pooch.get_logger().setLevel("WARNING")
     part = folder / f"{archive.file}.part"
     failures = []
@@ -79,8 +76,6 @@ class _WebPage(Exception):
 
 def _continue_download(url: str, part: Path, archive: Archive, console: Console) -> None:
     """Append to `part` what is missing, or write it anew if the server cannot go on in the middle."""
-    import requests
-
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:

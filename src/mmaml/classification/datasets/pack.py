@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, UInt8
+from safetensors import SafetensorError, safe_open
 
 from mmaml.classification.datasets.pictures import fit
 from mmaml.classification.datasets.splits import SPLITS, Split
@@ -98,8 +99,6 @@ class ImageSet:
 
         Raises `UserError` if the file is missing, damaged or something else.
         """
-        from safetensors import SafetensorError, safe_open
-
         try:
             with safe_open(path, framework="numpy") as file:  # checks the header, and that the file is whole
                 about = file.metadata() or {}

@@ -2,29 +2,18 @@
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmaml.classification.datasets.archive import read_file
 from mmaml.runs.errors import UserError
 
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-
 LARGEST_SIDE = 1024
 """Images in a data set have no more pixels a side."""
-
-
-def need_pillow() -> None:
-    """Raise `UserError` if Pillow is not installed."""
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise UserError("images need Pillow, which is not installed: pip install 'mmaml[images]'.") from None
 
 
 def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
@@ -36,7 +25,7 @@ def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side 
     """
     if isinstance(image, str | Path):
         return decode(read_file(Path(image)), side, channels, str(image))
-    if hasattr(image, "getexif"):
+    if isinstance(image, Image.Image):
         return _to_array(_to_eight_bits(image), side, channels)
     array = np.asarray(image)
     array = array[..., None] if array.ndim == 2 else array
@@ -56,9 +45,6 @@ def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray
 
     Raises `UserError` that gives `name` if it cannot be read.
     """
-    need_pillow()
-    from PIL import Image
-
     try:
         with Image.open(io.BytesIO(data)) as image:
             return _to_array(_to_eight_bits(image), side, channels)
@@ -69,8 +55,6 @@ def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray
 
 
 def _reason(error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
     return "its format is unknown" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
@@ -78,18 +62,13 @@ def fit(images: UInt8[np.ndarray, "n h w c"], side: int, channels: int) -> UInt8
     """Images squashed to `side` × `side` (Lanczos) with `channels` 1 or 3; themselves if they are so already."""
     if images.shape[1:] == (side, side, channels):
         return images
-    need_pillow()
-    from PIL import Image
-
     fitted = np.empty((len(images), side, side, channels), np.uint8)
     for image, place in zip(images, fitted, strict=True):
         place[:] = _to_array(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), side, channels)
     return fitted
 
 
-def _to_eight_bits(image: "Image") -> "Image":
-    from PIL import Image, ImageOps
-
+def _to_eight_bits(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
@@ -101,9 +80,7 @@ def _to_eight_bits(image: "Image") -> "Image":
     return image
 
 
-def _to_array(image: "Image", side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
-    from PIL import Image
-
+def _to_array(image: Image.Image, side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from mmaml.domains import DOMAINS, PRESETS, domain_of, open_experiment
+from mmaml.domains import DOMAINS, PRESETS, open_experiment
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment, complete_run
 from mmaml.experiments.modelfile import read_model
@@ -54,11 +54,10 @@ def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[
     """
     prepare_jax()
     config.check()
-    domain = domain_of(config)
-    experiment = DOMAINS[domain].experiment(config)
+    experiment = DOMAINS[config.DOMAIN].experiment(config)
     path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
     stored = to_dict(experiment.config)
-    return RunFolder.create(path, domain, config.short_name, stored, overwrite=overwrite), experiment
+    return RunFolder.create(path, config.DOMAIN, config.short_name, stored, overwrite=overwrite), experiment
 
 
 def reopen(run: Path) -> tuple[RunFolder, AbstractExperiment]:

@@ -1,0 +1,28 @@
+"""Means over tasks, however these are dealt out."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from mmaml.core.parallel import all_devices, mean_over_tasks, mean_value_and_grad
+
+
+@pytest.mark.parametrize("microbatch", [None, 1, 2])
+def test_means_are_those_of_numpy_for_values_of_any_shape(microbatch):
+    tasks = jr.normal(jr.key(0), (3, 3, 2))
+    means = mean_over_tasks(
+        lambda scale, task: {"whole": scale * task, "one": task.sum()}, 2.0, tasks, all_devices(), microbatch
+    )
+    np.testing.assert_allclose(means["whole"], 2 * np.mean(tasks, 0), rtol=1e-6)
+    np.testing.assert_allclose(means["one"], np.sum(tasks) / 3, rtol=1e-6)
+
+
+def test_gradient_is_that_of_the_mean():
+    tasks = jr.normal(jr.key(0), (5, 4))
+    slope = jnp.arange(4.0)
+    value, gradient = mean_value_and_grad(lambda w, x: (w @ x) ** 2, slope, tasks, all_devices(), 2)
+    expected = jax.value_and_grad(lambda w: jnp.mean((tasks @ w) ** 2))(slope)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5)
