@@ -16,7 +16,7 @@ from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.table2 import TABLE2
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.figures import compare_fits

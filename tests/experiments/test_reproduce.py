@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from mmaml.experiments import reproduce
-from mmaml.experiments.reproduce import TableSpec, reproduce_table, write_table
+from mmaml.experiments.reproduce import reproduce_table
+from mmaml.experiments.table import TableSpec, write_table
 from mmaml.regression.presets import PRESETS
 from mmaml.runs.config import to_dict
 from mmaml.runs.errors import DataError, UserError

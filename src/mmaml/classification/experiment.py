@@ -7,7 +7,6 @@ from typing import ClassVar
 import equinox as eqx
 import jax.random as jr
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
@@ -15,13 +14,12 @@ from mmaml.classification.figures import write_figures
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import MetaTrainer
 from mmaml.core.task import Mixture
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.experiments.statistics import progress_numbers
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
-from mmaml.supervised.build import make_optimiser
+from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
 from mmaml.supervised.use import landmarks
 
@@ -47,20 +45,9 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         self.config = replace(config, data_digests=self.sources.digests)
         modes = self.sources.train.modes
         learner = make_learner(config, channels=self.sources.channels, modes=modes, key=learner_key)
-        trainer = MetaTrainer(
-            source=self.sources.train,
-            learner=learner,
-            loss=cross_entropy,
-            optimiser=make_optimiser(config, learner),
-            tasks_per_step=config.meta_batch,
-            key=task_key,
-            post_modulation_share=config.post_modulation_share,
-            task_microbatch=config.task_microbatch,
+        self.trainer = make_trainer(
+            config, self.sources.train, learner, cross_entropy, tasks_per_step=config.meta_batch, key=task_key
         )
-        # Images lie on every device from the beginning, or each dispatch would send them there.
-        everywhere = NamedSharding(trainer.mesh, PartitionSpec())
-        on_devices = eqx.filter_shard(trainer.source, everywhere)
-        self.trainer = eqx.tree_at(lambda t: t.source, trainer, on_devices)
         save_every = max(min(250, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(10, save_every))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,6 +21,7 @@ from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.embed import embed_tasks
+from mmaml.supervised.evaluate import outputs_before_and_after
 
 
 FIGURE_SEED = 0
@@ -45,7 +46,8 @@ def episodes_picture(learner: AbstractLearner, episodes: Task, names: tuple[str,
     Over each query image stands the probability of its true class before any gradient step and after the last one;
     its frame says whether the final prediction is right.
     """
-    probabilities = np.asarray(_probabilities(learner, episodes))
+    logits = outputs_before_and_after(learner, episodes, episodes.query.inputs, cross_entropy)
+    probabilities = np.asarray(jax.nn.softmax(logits))
     classes = min(way, SHOWN)
     figure = Figure((1.05 * 2 * classes + 0.5, 1.45 * len(names) + 0.3))
     axes = figure.subplots(len(names), 2 * classes, squeeze=False)
@@ -75,17 +77,6 @@ def _show(panel: Axes, image: Array, frame: str) -> None:
     panel.set(xticks=[], yticks=[])
     panel.grid(visible=False)
     panel.spines[:].set(visible=True, color=frame, linewidth=1.5)
-
-
-@eqx.filter_jit
-def _probabilities(learner: AbstractLearner, tasks: Task) -> Float[Array, "tasks 2 images way"]:
-    """Of every query image, before any gradient step and after the last."""
-
-    def before_and_after(task: Task) -> Float[Array, "2 images way"]:
-        path = list(learner.adapt(task.support, task.mode, cross_entropy))
-        return jax.nn.softmax(jnp.stack([path[0](task.query.inputs), path[-1](task.query.inputs)]))
-
-    return jax.lax.map(before_and_after, tasks)
 
 
 def write_figures(folder: RunFolder, learner: AbstractLearner, sources: Sources, config: ClassificationConfig) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.presets import PRESETS, ClassificationConfig
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 
 
 def _setting(way: int, shot: int) -> ClassificationConfig:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.presets import PRESETS, ClassificationConfig
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 
 
 EPISODES = {"5-way 1-shot": (5, 1, 10), "5-way 5-shot": (5, 5, 10), "20-way 1-shot": (20, 1, 5)}

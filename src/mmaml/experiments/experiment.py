@@ -106,7 +106,7 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
                 experiment.draw(learner, folder)
             # Last, since a run with a result counts as finished.
             with console.status("evaluating"):
-                return _judge(folder, experiment, iterations, learner, None, None)
+                return _write_result(folder, *_judge(folder, experiment, iterations, learner))
         except KeyboardInterrupt:
             raise Interrupted(
                 f"all up to the last checkpoint is saved. Go on with `mmaml resume {folder.path}`."
@@ -158,7 +158,8 @@ def evaluate_run(
     # What is written must not be older than what a training has written meanwhile.
     writes = tasks is None and steps is None
     with folder.locked() if writes else nullcontext():
-        return _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
+        result, values = _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
+        return _write_result(folder, result, values) if writes else result
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
@@ -177,16 +178,17 @@ def _judge(
     experiment: AbstractExperiment,
     iterations: int,
     learner: AbstractLearner,
-    tasks: int | None,
-    steps: int | None,
-) -> dict[str, Any]:
+    tasks: int | None = None,
+    steps: int | None = None,
+) -> tuple[dict[str, Any], Float[np.ndarray, "tasks stages"]]:
+    """What goes to `result.json`, and the values of single tasks."""
     config = experiment.config
     stored = folder.read_config()
     # A run that was stopped early has a checkpoint, but may have no metrics yet.
     last = [{"step": 0, "seconds": 0.0}, *read_metrics(folder.metrics_path)][-1]
     evaluation = experiment.evaluate(learner, tasks or config.final_tasks, steps)
     values = evaluation.values
-    result = {
+    return {
         "preset": config.preset,
         "learner": config.learner,
         "modulation": config.modulation if isinstance(learner, MMAML) else None,
@@ -204,12 +206,16 @@ def _judge(
         "evaluated": provenance(),
         "stages": [_stage(experiment, step, evaluation) for step in range(values.shape[1])],
         **evaluation.more,
-    }
-    if tasks is None and steps is None:
-        array = io.BytesIO()
-        np.save(array, values, allow_pickle=False)
-        write_atomically(folder.values_path, array.getvalue())
-        write_json(folder.result_path, result)
+    }, values
+
+
+def _write_result(
+    folder: RunFolder, result: dict[str, Any], values: Float[np.ndarray, "tasks stages"]
+) -> dict[str, Any]:
+    array = io.BytesIO()
+    np.save(array, values, allow_pickle=False)
+    write_atomically(folder.values_path, array.getvalue())
+    write_json(folder.result_path, result)
     return result
 
 

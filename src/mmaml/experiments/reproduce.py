@@ -1,54 +1,23 @@
-"""A table of runs, the paper's numbers beside ours."""
+"""The runs of a table: done where they are missing, resumed where they are half done."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
 from mmaml.experiments.config import Budget, ExperimentConfig
-from mmaml.experiments.experiment import AbstractExperiment, complete_run
-from mmaml.experiments.statistics import mean_and_ci
+from mmaml.experiments.experiment import complete_run
+from mmaml.experiments.table import TableSpec, write_table
 from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, Note, UserError
-from mmaml.runs.files import read_json, write_atomically, write_json
+from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """What a table consists of.
-
-    - `settings`: columns, and the configuration each begins with.
-    - `methods`: rows, and the options by which each differs.
-    - `experiment`: what is trained and judged, of a configuration.
-    - `paper`, `workshop`: published numbers by method, stage and setting.
-    - `baseline`: the method that others are compared with, task by task.
-    - `stages`: what is shown of a run, by the places of its stages in the result.
-    - `digits`: decimal places in print; `scale` is what a number is multiplied with for that.
-    """
-
-    name: str
-    caption: str
-    settings: dict[str, ExperimentConfig]
-    methods: dict[str, dict[str, Any]]
-    experiment: Callable[[Any], AbstractExperiment]
-    paper: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
-    workshop: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
-    baseline: str = "maml"
-    stages: tuple[tuple[str, int], ...] = (("post-modulation", 0), ("post-adaptation", -1))
-    digits: int = 3
-    scale: float = 1.0
-
-    def config(self, setting: str, method: str, budget: Budget, seed: int) -> ExperimentConfig:
-        """The configuration of one cell."""
-        return replace(self.settings[setting], budget=budget, seed=seed, **self.methods[method])
 
 
 def reproduce_table(
@@ -77,25 +46,11 @@ def reproduce_table(
                 for seed in seeds:
                     config = spec.config(setting, method, budget, seed)
                     config.check()
-                    _finish(spec, _run_path(spec, out, setting, method, budget, seed), config, console)
+                    _finish(spec, spec.run_path(out, setting, method, budget, seed), config, console)
                     write_table(spec, out, budget)
         except DataError as error:
             console.print(f"{setting} is left out: {escape(str(error))}", soft_wrap=True, highlight=False)
     return write_table(spec, out, budget)
-
-
-def write_table(spec: TableSpec, out: Path, budget: Budget) -> list[dict[str, Any]]:
-    """Collect the evaluated runs of `budget` in `out/runs` into the table's JSON and Markdown."""
-    cells = [cell for setting in spec.settings for cell in _cells_of_setting(spec, out, setting, budget)]
-    if not cells:
-        raise UserError(f"{out} has no evaluated run of the budget {budget!r}.")
-    write_json(out / f"{spec.name}.json", {"table": spec.name, "cells": cells})
-    write_atomically(out / f"{spec.name}.md", "\n".join(_markdown(spec, cells)) + "\n")
-    return cells
-
-
-def _run_path(spec: TableSpec, out: Path, setting: str, method: str, budget: str, seed: int | str) -> Path:
-    return out / "runs" / f"{spec.settings[setting].short_name}-{method}-{budget}-seed{seed}"
 
 
 def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Console) -> None:
@@ -118,141 +73,3 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
         folder = RunFolder.create(path, config.DOMAIN, config.short_name, to_dict(experiment.config))
     with no_tracker() as track:
         complete_run(folder, experiment, console, track)
-
-
-def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
-    references: dict[str, dict[str, Any]] = {}
-    baseline: list[Path] = []
-    for method in spec.methods:
-        pattern = _run_path(spec, out, setting, method, budget, "*")
-        paths = sorted(pattern.parent.glob(f"{pattern.name}/result.json"))
-        results = [read_json(path) for path in paths]
-        if not results:
-            continue
-        runs = [str(path.parent.relative_to(out)) for path in paths]
-        others: dict[str, Any] = {}
-        for path, result in zip(paths, results, strict=True):
-            others |= _other_options(spec.config(setting, method, result["budget"], result["seed"]), path.parent)
-        baseline = paths if method == spec.baseline else baseline
-        for stage, index in spec.stages:
-            only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
-            if stage == "post-adaptation" and only_stage:
-                continue
-            cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
-            cell["other_options"] = others
-            if (index == -1 or only_stage) and method != spec.baseline:
-                cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
-            yield cell
-        if (found := results[0].get("reference")) and (name := found["name"]) not in references:
-            references[name] = _cell(spec, setting, name, "post-adaptation", [found], results[:1], runs[:1])
-    yield from references.values()
-
-
-def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
-    """Options of the run in `path` that are not the table's; what that leaves open, and data, may be anything."""
-    begun = from_dict(type(config), RunFolder.open(path).read_config()["config"])
-    free = {"datasets", "task_microbatch"}
-    asked = {name: value for name, value in to_dict(config).items() if value is not None and name not in free}
-    return {name: value for name, value in to_dict(begun).items() if name in asked and value != asked[name]}
-
-
-def _difference(paths: Sequence[Path], baseline: Sequence[Path]) -> dict[str, float] | None:
-    """What these runs achieve minus what the baseline's do, mean and interval over tasks of the means over seeds.
-
-    `seed_std`, where both have as many seeds, is the standard deviation over them of their mean differences.
-    """
-    files = [[path.with_name("evaluation.npy") for path in group] for group in (paths, baseline)]
-    if not all(files) or not all(file.is_file() for group in files for file in group):
-        return None
-    ours, theirs = ([np.load(file, allow_pickle=False)[:, -1] for file in group] for group in files)
-    if len({values.shape for values in (*ours, *theirs)}) > 1:
-        return None
-    difference = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
-    if len(ours) == len(theirs) > 1:
-        difference["seed_std"] = float(np.std(np.mean(ours, 1) - np.mean(theirs, 1), ddof=1))
-    return difference
-
-
-def _cell(
-    spec: TableSpec,
-    setting: str,
-    method: str,
-    stage: str,
-    estimates: list[dict[str, Any]],
-    results: list[dict[str, Any]],
-    runs: list[str],
-) -> dict[str, Any]:
-    """One cell: the mean over seeds; the interval is over tasks, the widest of any seed (all see the same tasks).
-
-    `seed_std` is the standard deviation over seeds of their means.
-    """
-    first = results[0]
-    means = [estimate["mean"] for estimate in estimates]
-    return {
-        "setting": setting,
-        "method": method,
-        "stage": stage,
-        "mean": float(np.mean(means)),
-        "ci95": max(e["ci95"] for e in estimates),
-        "seed_std": float(np.std(means, ddof=1)) if len(means) > 1 else None,
-        "metric": first["metric"],
-        "lower_is_better": first["lower_is_better"],
-        "tasks": first["tasks"],
-        "seeds": [result["seed"] for result in results],
-        "paper": spec.paper.get((method, stage), {}).get(setting),
-        "workshop": spec.workshop.get((method, stage), {}).get(setting),
-        "budget": first["budget"],
-        "trained": min(result["trained"] for result in results),
-        "planned": first["planned"],
-        "published": replace(spec.settings[setting], budget="paper").iterations,
-        "data": first["data"],
-        "command": first["command"],
-        "commit": first["commit"],
-        "run": runs[0] if len(runs) == 1 else runs,
-    }
-
-
-def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
-    settings = [s for s in spec.settings if any(c["setting"] == s for c in cells)]
-    columns = [(s, stage) for s in settings for stage, _ in spec.stages]
-    published = " (the paper's number)" if spec.paper else ""
-    yield f"{spec.caption}, mean ± 95 % interval over tasks{published}, budget `{cells[0]['budget']}`."
-    yield ""
-    yield "| method | " + " | ".join(f"{s}, {stage}" for s, stage in columns) + " |"
-    yield "| --- |" + " --- |" * len(columns)
-    for method in dict.fromkeys([*spec.methods, *(c["method"] for c in cells)]):
-        found = {(c["setting"], c["stage"]): c for c in cells if c["method"] == method}
-        if found:
-            shown = [_shown(spec, found[column]) if column in found else "–" for column in columns]
-            yield f"| {method} | " + " | ".join(shown) + " |"
-    yield ""
-    alike: dict[str, list[str]] = {}
-    for setting in settings:
-        rows = [c for c in cells if c["setting"] == setting and c["method"] in spec.methods]
-        for effort in dict.fromkeys(map(_effort, rows)):
-            methods = dict.fromkeys(c["method"] for c in rows if _effort(c) == effort)
-            whole = len(methods) == len({c["method"] for c in rows})
-            alike.setdefault(effort, []).append(setting if whole else f"{setting} ({', '.join(methods)})")
-    for effort, named in alike.items():
-        yield f"- {'; '.join(named)}: {effort}."
-
-
-def _effort(cell: dict[str, Any]) -> str:
-    """What was spent on a cell, beside what the paper spent."""
-    source = "" if cell["data"] == cell["setting"] else f" of {cell['data']}"
-    planned, published = f"{cell['planned']:,}", f"{cell['published']:,}"
-    training = f"{planned} meta-iterations" + ("" if planned == published else f" (published: {published})")
-    stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "
-    others = ", ".join(f"`{name}` {value}" for name, value in cell.get("other_options", {}).items())
-    return f"{cell['tasks']:,} tasks{source}; {stopped}{training}" + (f"; with {others}" if others else "")
-
-
-def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
-    def number(value: float) -> str:
-        return f"{value * spec.scale:.{spec.digits}f}"
-
-    published = [] if cell["paper"] is None else [number(cell["paper"])]
-    published += [] if cell["workshop"] is None else [f"workshop {number(cell['workshop'])}"]
-    paper = f" ({', '.join(published)})" if published else ""
-    seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {number(cell['seed_std'])}"
-    return f"{number(cell['mean'])} ± {number(cell['ci95'])}{seeds}{paper}"

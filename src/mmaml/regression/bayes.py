@@ -22,10 +22,6 @@ from mmaml.core.task import Samples, Task
 from mmaml.regression.tasks import FAMILIES, NOISE_STD
 
 
-_AFFINE = {"sinusoid": (0,), "linear": (0, 1), "quadratic": (0, 2), "tanh": (0, 2), "l1": (0, 2)}
-"""For each family, the parameters in which it is jointly affine when the others are given."""
-
-
 class BayesPrediction(eqx.Module):
     """Posterior mean of a task or a batch of tasks, and how far to trust it."""
 
@@ -81,7 +77,7 @@ def _draw(
     """
     family = FAMILIES[name]
     low, high = jnp.array(family.ranges).T
-    affine = jnp.array(_AFFINE[name])
+    affine = jnp.array(FAMILIES[name].affine)
     centre = jnp.full(affine.shape, 0.5)
 
     def draw_one(u: Float[Array, " parameters"]) -> tuple[Float[Array, "queries 1"], Float[Array, ""]]:

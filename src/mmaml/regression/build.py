@@ -1,6 +1,5 @@
 """From a configuration to what it names: task sources and learner."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import equinox as eqx
@@ -12,13 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.core.network import MetaOnly
-from mmaml.core.task import AbstractTaskSource
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
 from mmaml.regression.own import load_tasks
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tasks import mixture
+from mmaml.regression.tasks import Sources, mixture
 from mmaml.supervised.build import make_inner
 
 
@@ -31,16 +29,6 @@ def mean_squared_error(outputs: Float[Array, "points out"], targets: Float[Array
     return jnp.mean((outputs - targets) ** 2)
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Tasks to learn from and others to be judged on, how their numbers were scaled, and the files they come from."""
-
-    train: AbstractTaskSource
-    held_out: AbstractTaskSource
-    scaler: Scaler
-    files: tuple[str, ...] = ()
-
-
 def make_sources(config: RegressionConfig) -> Sources:
     """Where the tasks come from: families of functions, or a folder of the user's own.
 
@@ -49,7 +37,7 @@ def make_sources(config: RegressionConfig) -> Sources:
     if config.data is None:
         functions = mixture(config.families, config.shots, config.queries)
         return Sources(functions, functions, Scaler.identity(1))
-    return Sources(*load_tasks(Path(config.data), config.shots, config.queries, config.data_files))
+    return load_tasks(Path(config.data), config.shots, config.queries, config.data_files)
 
 
 def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRNGKeyArray) -> AbstractLearner:

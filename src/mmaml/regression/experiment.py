@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int, PRNGKeyArray
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import MetaTrainer
 from mmaml.core.task import Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
@@ -22,7 +21,7 @@ from mmaml.regression.own import TableTask
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
-from mmaml.supervised.build import make_optimiser
+from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
 from mmaml.supervised.use import landmarks
 
@@ -45,15 +44,9 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         self.config = replace(config, data_files=self.sources.files)
         modes = len(self.sources.train.modes)
         learner = make_learner(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
-        self.trainer = MetaTrainer(
-            source=self.sources.train,
-            learner=learner,
-            loss=mean_squared_error,
-            optimiser=make_optimiser(config, learner),
-            tasks_per_step=config.tasks_per_mode * modes,
-            key=task_key,
-            post_modulation_share=config.post_modulation_share,
-            task_microbatch=config.task_microbatch,
+        count = config.tasks_per_mode * modes
+        self.trainer = make_trainer(
+            config, self.sources.train, learner, mean_squared_error, tasks_per_step=count, key=task_key
         )
         save_every = max(min(1000, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))

@@ -10,21 +10,22 @@ import jax.numpy as jnp
 import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
-from mmaml.core.task import Mixture, Samples, Task
+from mmaml.core.task import Samples, Task
 from mmaml.experiments.embedding import tasks_on_map, write_embedding
-from mmaml.regression.build import Sources, make_sources, mean_squared_error
+from mmaml.regression.build import make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tasks import FAMILIES, NOISE_STD, X_RANGE, FunctionTasks
+from mmaml.regression.tasks import FAMILIES, X_RANGE, FunctionTasks, Sources
 from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.embed import embed_tasks
+from mmaml.supervised.evaluate import outputs_before_and_after
 
 
 FIGURE_SEED = 0
@@ -51,9 +52,8 @@ class Examples(NamedTuple):
 def examples_of(sources: Sources) -> Examples:
     """A held-out task of each mode, always the same, with the true functions where they are known."""
     source, key = sources.held_out, jr.key(FIGURE_SEED)
-    parts = source.sources if isinstance(source, Mixture) else (source,)
-    functions = [part for part in parts if isinstance(part, FunctionTasks)]
-    if len(functions) == len(parts):
+    functions = [part for part in source.sources if isinstance(part, FunctionTasks)]
+    if len(functions) == len(source.sources):
         return _known_functions(functions, key=key)
     drawn = eqx.filter_jit(source.sample)(key, 20 * len(source.modes))
     modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
@@ -68,12 +68,8 @@ def _known_functions(functions: Sequence[FunctionTasks], *, key: PRNGKeyArray) -
     grid = jnp.linspace(*X_RANGE, GRID_POINTS)[:, None]
 
     def draw(part: FunctionTasks, mode: int, key: PRNGKeyArray) -> Task:
-        parameter_key, x_key, noise_key = jr.split(key, 3)
-        family = FAMILIES[part.family]
-        parameters = family.draw(parameter_key)
-        x = jr.uniform(x_key, (part.shots, 1), minval=X_RANGE[0], maxval=X_RANGE[1])
-        y = family(parameters, x) + NOISE_STD * jr.normal(noise_key, x.shape)
-        return Task(Samples(x, y), Samples(grid, family(parameters, grid)), jnp.array(mode))
+        parameters, support = part.draw(key, part.shots)
+        return Task(support, Samples(grid, FAMILIES[part.family](parameters, grid)), jnp.array(mode))
 
     keys = jr.split(key, len(functions))
     tasks = [draw(part, mode, k) for mode, (part, k) in enumerate(zip(functions, keys, strict=True))]
@@ -91,7 +87,11 @@ def function_fits(learners: dict[str, AbstractLearner], examples: Examples) -> F
     """
     x, y = _in_units(examples.scaler)
     grid = x(examples.grid)
-    curves = {label: y(_fits(learner, examples.tasks, examples.grid)) for label, learner in learners.items()}
+    grids = jnp.broadcast_to(examples.grid, (len(examples.names), *examples.grid.shape))
+    curves = {
+        label: y(outputs_before_and_after(learner, examples.tasks, grids, mean_squared_error))
+        for label, learner in learners.items()
+    }
     figure = Figure((2.3 * len(examples.names) + 0.6, 5.0))
     axes = figure.subplots(2, len(examples.names), sharex=True, sharey="col", squeeze=False)
     for (row, column), panel in np.ndenumerate(axes):
@@ -126,15 +126,6 @@ def _in_units(scaler: Scaler) -> tuple[Callable[[Array], np.ndarray], Callable[[
         return np.asarray(targets, float)[..., 0] * scaler.y_std + scaler.y_mean
 
     return x, y
-
-
-@eqx.filter_jit
-def _fits(learner: AbstractLearner, tasks: Task, grid: Float[Array, "grid 1"]) -> Float[Array, "tasks 2 grid 1"]:
-    def before_and_after(support: Samples, mode: Int[Array, ""]) -> Float[Array, "2 grid 1"]:
-        path = list(learner.adapt(support, mode, mean_squared_error))
-        return jnp.stack([path[0](grid), path[-1](grid)])
-
-    return jax.vmap(before_and_after)(tasks.support, tasks.mode)
 
 
 def _after_steps(steps: set[int]) -> str:

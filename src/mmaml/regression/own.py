@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,6 +15,7 @@ from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tables import Table, read_table
+from mmaml.regression.tasks import Sources
 from mmaml.runs.errors import Note, UserError
 
 
@@ -85,19 +85,7 @@ def _scaled(table: Table, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"
         raise UserError(f"{table.path}: {error}") from error
 
 
-class OwnTasks(NamedTuple):
-    """What is made of a folder: tasks to learn from, tasks held out, the scaler fitted to the former.
-
-    `files` lists name and digest of each file.
-    """
-
-    train: Mixture
-    held_out: Mixture
-    scaler: Scaler
-    files: tuple[str, ...]
-
-
-def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()) -> OwnTasks:
+def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()) -> Sources:
     """Read a folder of CSV files.
 
     Every fifth task of each mode, in a fixed random order, is held out, but two at least.
@@ -134,7 +122,7 @@ def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()
 
     _speak_of_copies(files)
     listing = tuple(f"{name} {digest}" for name, digest in files.items())
-    return OwnTasks(source(train), source(held_out), scaler, listing)
+    return Sources(source(train), source(held_out), scaler, listing)
 
 
 def _speak_of_copies(files: dict[str, str]) -> None:

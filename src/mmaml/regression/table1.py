@@ -1,6 +1,6 @@
 """Table 1 of the paper: what it consists of and what it says."""
 
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import PRESETS
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
+from mmaml.regression.scaler import Scaler
 
 
 X_RANGE = (-5.0, 5.0)
@@ -19,10 +21,14 @@ NOISE_STD = 0.3
 
 
 class Family(NamedTuple):
-    """Functions y = f(x; p) with every parameter p_i uniform on `ranges[i]`, independent of the others."""
+    """Functions y = f(x; p) with every parameter p_i uniform on `ranges[i]`, independent of the others.
+
+    Given all others, y is jointly affine in the parameters with the indices `affine`.
+    """
 
     function: Callable[..., Array]
     ranges: tuple[tuple[float, float], ...]
+    affine: tuple[int, ...]
 
     def draw(self, key: PRNGKeyArray) -> Float[Array, " parameters"]:
         """Parameters of one function."""
@@ -37,15 +43,16 @@ class Family(NamedTuple):
 _SYMMETRIC = (-3.0, 3.0)
 
 FAMILIES: dict[str, Family] = {
-    "sinusoid": Family(lambda x, a, phi: a * jnp.sin(x - phi), ((0.1, 5.0), (0.0, math.pi))),
-    "linear": Family(lambda x, a, b: a * x + b, (_SYMMETRIC, _SYMMETRIC)),
+    "sinusoid": Family(lambda x, a, phi: a * jnp.sin(x - phi), ((0.1, 5.0), (0.0, math.pi)), (0,)),
+    "linear": Family(lambda x, a, b: a * x + b, (_SYMMETRIC, _SYMMETRIC), (0, 1)),
     # The last parameter only lends its sign, so that either sign has probability one half.
     "quadratic": Family(
         lambda x, a, c, b, s: jnp.sign(s) * a * (x - c) ** 2 + b,
         ((0.02, 0.15), _SYMMETRIC, _SYMMETRIC, (-1.0, 1.0)),
+        (0, 2),
     ),
-    "tanh": Family(lambda x, a, c, b: a * jnp.tanh(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC)),
-    "l1": Family(lambda x, a, c, b: a * jnp.abs(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC)),
+    "tanh": Family(lambda x, a, c, b: a * jnp.tanh(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC), (0, 2)),
+    "l1": Family(lambda x, a, c, b: a * jnp.abs(x - c) + b, (_SYMMETRIC, _SYMMETRIC, _SYMMETRIC), (0, 2)),
 }
 """The families by name, in the paper's order: the k-mode setting takes the first k."""
 
@@ -64,19 +71,32 @@ class FunctionTasks(AbstractTaskSource):
 
     def sample(self, key: PRNGKeyArray, n: int) -> Task:
         """`n` tasks; inputs and targets have the shape `(n, points, 1)`."""
-        family = FAMILIES[self.family]
-
-        def draw(key: PRNGKeyArray) -> Samples:
-            parameter_key, x_key, noise_key = jr.split(key, 3)
-            shape = (self.shots + self.queries, 1)
-            x = jr.uniform(x_key, shape, minval=X_RANGE[0], maxval=X_RANGE[1])
-            noise = NOISE_STD * jr.normal(noise_key, shape)
-            return Samples(x, family(family.draw(parameter_key), x) + noise)
-
-        samples = jax.vmap(draw)(jr.split(key, n))
+        _, samples = jax.vmap(lambda key: self.draw(key, self.shots + self.queries))(jr.split(key, n))
         support = jax.tree.map(lambda a: a[:, : self.shots], samples)
         query = jax.tree.map(lambda a: a[:, self.shots :], samples)
         return Task(support, query, jnp.zeros(n, int))
+
+    def draw(self, key: PRNGKeyArray, points: int) -> tuple[Float[Array, " parameters"], Samples]:
+        """Parameters of one function, and `points` noisy values of it."""
+        family = FAMILIES[self.family]
+        parameter_key, x_key, noise_key = jr.split(key, 3)
+        parameters = family.draw(parameter_key)
+        x = jr.uniform(x_key, (points, 1), minval=X_RANGE[0], maxval=X_RANGE[1])
+        noise = NOISE_STD * jr.normal(noise_key, (points, 1))
+        return parameters, Samples(x, family(parameters, x) + noise)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Tasks to learn from and others to be judged on, how their numbers were scaled, and the files they come from.
+
+    `files` lists name and digest of each.
+    """
+
+    train: Mixture
+    held_out: Mixture
+    scaler: Scaler
+    files: tuple[str, ...] = ()
 
 
 def mixture(families: Sequence[str], shots: int = 5, queries: int = 5) -> Mixture:

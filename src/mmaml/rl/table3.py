@@ -1,6 +1,6 @@
 """Table 3 of the paper: what it consists of and what it says."""
 
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.presets import PRESETS
 

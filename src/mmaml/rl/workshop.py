@@ -1,6 +1,6 @@
 """The workshop paper's experiments, which it shows as curves and not in numbers."""
 
-from mmaml.experiments.reproduce import TableSpec
+from mmaml.experiments.table import TableSpec
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.presets import PRESETS
 

@@ -1,16 +1,19 @@
-"""From the options that all domains share to what they name: inner loop and outer optimiser."""
+"""From the options that both domains share to what they name: inner loop, outer optimiser and trainer."""
 
 from typing import Any
 
 import equinox as eqx
 import jax
 import optax
-from jaxtyping import Array, PyTree
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, PRNGKeyArray, PyTree
 from optax.contrib import MuonDimensionNumbers, muon
 
-from mmaml.core.inner import InnerLoop, LearnedRates
+from mmaml.core.inner import InnerLoop, LearnedRates, Loss
 from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.core.meta import MetaTrainer
 from mmaml.core.network import AbstractNetwork
+from mmaml.core.task import AbstractTaskSource
 from mmaml.supervised.config import SupervisedConfig
 
 
@@ -49,6 +52,31 @@ def make_optimiser(config: SupervisedConfig, learner: AbstractLearner) -> optax.
     if isinstance(learner, MMAML):
         groups = eqx.tree_at(lambda g: g.modulator, groups, replace_fn=lambda m: jax.tree.map(lambda _: "modulator", m))
     return optax.partition({"network": bounded(), "modulator": bounded()}, groups)
+
+
+def make_trainer(
+    config: SupervisedConfig,
+    source: AbstractTaskSource,
+    learner: AbstractLearner,
+    loss: Loss,
+    *,
+    tasks_per_step: int,
+    key: PRNGKeyArray,
+) -> MetaTrainer:
+    """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration."""
+    trainer = MetaTrainer(
+        source=source,
+        learner=learner,
+        loss=loss,
+        optimiser=make_optimiser(config, learner),
+        tasks_per_step=tasks_per_step,
+        key=key,
+        post_modulation_share=config.post_modulation_share,
+        task_microbatch=config.task_microbatch,
+    )
+    # Data lie on every device from the beginning, or each dispatch would send them there.
+    everywhere = NamedSharding(trainer.mesh, PartitionSpec())
+    return eqx.tree_at(lambda t: t.source, trainer, eqx.filter_shard(source, everywhere))
 
 
 def _matrices(parameters: PyTree) -> PyTree:

@@ -40,3 +40,16 @@ def _stages(
         return jax.lax.map(stages, tasks, batch_size=at_once if at_once > 1 else None)
 
     return over_devices(share, arrays, tasks, all_devices())
+
+
+@eqx.filter_jit
+def outputs_before_and_after(
+    learner: AbstractLearner, tasks: Task, inputs: PyTree[Array], loss: Loss
+) -> Float[Array, "tasks 2 *outputs"]:
+    """Outputs at `inputs`, each task's own, before any gradient step and after the last; one task at a time."""
+
+    def of_one(task: Task, x: PyTree[Array]) -> Float[Array, "2 *outputs"]:
+        path = list(learner.adapt(task.support, task.mode, loss))
+        return jnp.stack([path[0](x), path[-1](x)])
+
+    return jax.lax.map(lambda both: of_one(*both), (tasks, inputs))
