@@ -65,7 +65,7 @@ def source(split: str, way: int) -> Mixture:
     """Episodes of digits, bright on dark and dark on bright."""
     parts = []
     for name in DIGITS:
-        images = find(name).resized(split, side=8, channels=1)  # pyright: ignore[reportArgumentType]
+        images = find(name).of_split(split, side=8, channels=1)  # pyright: ignore[reportArgumentType]
         parts.append(ImageTasks(images.images, images.counts, way=way, shot=1, queries=5, name=name))
     return Mixture(tuple(parts), DIGITS)
 

@@ -219,7 +219,7 @@ def test_sources_keep_the_classes_of_the_splits_apart():
         tasks = mixture.sample(jr.key(0), 60)
         images = np.concatenate([tasks.support.inputs, tasks.query.inputs], 1)[np.asarray(tasks.mode) == 0]
         seen = {image.tobytes() for image in np.round(images * 255).astype(np.uint8).reshape(-1, 28 * 28)}
-        own = digits.resized(split, side=28, channels=1).images.reshape(-1, 28 * 28)
+        own = digits.of_split(split, side=28, channels=1).images.reshape(-1, 28 * 28)
         assert seen <= {image.tobytes() for image in own}
 
 

@@ -10,7 +10,7 @@ import jax.random as jr
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, serving
+from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, stand_in_for
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.classification.presets import ClassificationConfig
@@ -79,7 +79,7 @@ def data_names(config: ClassificationConfig) -> tuple[str, ...]:
         return config.data
     if config.budget == "smoke":
         return DIGITS
-    return tuple(serving(name) if name in OFFICIAL else name for name in config.datasets)
+    return tuple(stand_in_for(name) if name in OFFICIAL else name for name in config.datasets)
 
 
 def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:
@@ -89,7 +89,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
         if lacking:
             message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
-        part = images.resized("train" if lacking else split, side=config.side, channels=channels)
+        part = images.of_split("train" if lacking else split, side=config.side, channels=channels)
         turned = images.name == "omniglot" and not config.data
         try:
             parts.append(

@@ -20,9 +20,9 @@ def test_digits_are_always_here(data_folder):
 def test_the_official_set_comes_before_its_research_pack(data_folder):
     data_folder.mkdir()
     (data_folder / "cub100_32.npz").write_bytes(b"never read here")
-    assert catalogue.serving("cub") == "cub-100" and not catalogue.is_here("cub")
+    assert catalogue.stand_in_for("cub") == "cub-100" and not catalogue.is_here("cub")
     image_set(name="cub").save(catalogue.pack_path("cub"))
-    assert catalogue.serving("cub") == "cub" and catalogue.find("cub").name == "cub"
+    assert catalogue.stand_in_for("cub") == "cub" and catalogue.find("cub").name == "cub"
 
 
 def test_own_sets_are_found_by_name_by_file_and_by_folder(data_folder, tmp_path):
@@ -49,7 +49,7 @@ def test_what_is_not_here_is_explained(data_folder, name, message):
 
 def test_a_mode_that_nothing_serves_is_explained(data_folder):
     with pytest.raises(UserError, match=r"mmaml data fetch fc100"):
-        catalogue.serving("fc100")
+        catalogue.stand_in_for("fc100")
 
 
 def test_the_data_folder_without_a_variable(monkeypatch):

@@ -111,7 +111,7 @@ def test_a_split_comes_class_by_class():
     mixed = image_set(split=(0, 2, 0, 1), per_class=2)
     order = np.random.default_rng(1).permutation(8)
     mixed = ImageSet("m", mixed.images[order], mixed.labels[order], mixed.class_names, mixed.class_split)
-    train = mixed.resized("train", side=5, channels=3)
+    train = mixed.of_split("train", side=5, channels=3)
     assert train.counts.tolist() == [2, 2]
     for part, label in zip((train.images[:2], train.images[2:]), (0, 2), strict=True):
         np.testing.assert_array_equal(part, mixed.images[mixed.labels == label])
@@ -119,16 +119,16 @@ def test_a_split_comes_class_by_class():
 
 def test_images_that_fit_are_not_copied(pack):
     loaded = ImageSet.load(pack)
-    assert np.shares_memory(loaded.resized("train", side=5, channels=3).images, loaded.images)
+    assert np.shares_memory(loaded.of_split("train", side=5, channels=3).images, loaded.images)
 
 
 def test_images_are_brought_to_size_and_channels():
-    colour = image_set(shape=(4, 8, 3)).resized("test", side=6, channels=1)
+    colour = image_set(shape=(4, 8, 3)).of_split("test", side=6, channels=1)
     assert colour.images.shape == (3, 6, 6, 1)
     gray = image_set(shape=(6, 6, 1))
-    tiled = gray.resized("test", side=6, channels=3).images
+    tiled = gray.of_split("test", side=6, channels=3).images
     np.testing.assert_array_equal(tiled, np.repeat(gray.images[-3:], 3, axis=-1))
 
 
 def test_a_split_without_classes_is_empty():
-    assert image_set(split=(0, 0, 2, 2)).resized("validation", side=5, channels=3).images.shape == (0, 5, 5, 3)
+    assert image_set(split=(0, 0, 2, 2)).of_split("validation", side=5, channels=3).images.shape == (0, 5, 5, 3)

@@ -33,7 +33,7 @@ def test_each_pack_is_what_the_catalogue_says(research_packs, name, shape, class
 
 
 def test_research_packs_serve_the_modes(research_packs):
-    assert [catalogue.serving(mode) for mode in catalogue.OFFICIAL] == [
+    assert [catalogue.stand_in_for(mode) for mode in catalogue.OFFICIAL] == [
         "omniglot", "tiny-imagenet-100", "cifar100", "cifar100-fs", "cub-100", "aircraft-edges",
     ]  # fmt: skip
 

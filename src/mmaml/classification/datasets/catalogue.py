@@ -236,7 +236,7 @@ def is_here(name: str) -> bool:
     return name in DIGITS or pack_path(name).is_file() or bool(research and (data_folder() / research.file).is_file())
 
 
-def serving(mode: str) -> str:
+def stand_in_for(mode: str) -> str:
     """The name of the data set that serves a mode of the paper here: the official one, or else its research pack.
 
     A research pack goes by a name of its own, so that nobody takes it for the official set; Omniglot's has all of

@@ -147,7 +147,7 @@ class ImageSet:
                 "untouched; free some space, or choose another folder with the environment variable MMAML_DATA."
             ) from error
 
-    def resized(self, split: Split, *, side: int, channels: int) -> ClassImages:
+    def of_split(self, split: Split, *, side: int, channels: int) -> ClassImages:
         """The images of one split, grouped by class, squashed to `side` × `side` with `channels` 1 or 3.
 
         Images that are so already are not touched, and stay on disk if those of the split lie there together.
