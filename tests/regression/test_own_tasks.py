@@ -62,8 +62,9 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("inputs", [("x",), ("x1", "x2", "x3")])
 def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(tmp_path, inputs):
     make_folder(tmp_path, inputs=inputs)
-    train, held_out, scaler, _ = load_tasks(tmp_path, shots=3, queries=4)
-    assert train.modes == ("a", "b")
+    sources = load_tasks(tmp_path, shots=3, queries=4)
+    scaler = sources.scaler
+    assert sources.train.modes == ("a", "b")
 
     def files(source):
         tasks = jax.tree.map(np.asarray, source.sample(jr.key(0), 200))
@@ -77,7 +78,7 @@ def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(t
         np.testing.assert_array_equal(tasks.mode, np.round(number[:, 0]) >= 10)
         return set(np.round(number[:, 0]))
 
-    trained, kept = files(train), files(held_out)
+    trained, kept = files(sources.train), files(sources.held_out)
     assert len(trained) == 8 and len(kept) == 4 and not trained & kept
 
 
