@@ -19,7 +19,7 @@ from mmaml.experiments.statistics import by_mode
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
-from mmaml.rl.explore import Exploration
+from mmaml.rl.explore import Exploration, Explored
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.table3 import TABLE3
 from mmaml.runs.config import to_dict
@@ -167,7 +167,7 @@ def test_an_evaluation_does_no_more_than_is_asked_for(count, at_once, together, 
 
     def explore(self, learner, tasks, keys, steps):
         seen.append(len(keys))
-        return (), np.concatenate([tasks.goal] * (steps + 1), axis=1)
+        return Explored((), jnp.concatenate([tasks.goal] * (steps + 1), axis=1), None)
 
     monkeypatch.setattr(Exploration, "explore", explore)
     monkeypatch.setattr(sys.modules[evaluate.__module__], "returns", lambda episodes: episodes)

@@ -164,8 +164,8 @@ def test_embeddings_are_of_the_first_episodes():
     points, modes = embed_tasks(model.learner, model.exploration, tasks)
     np.testing.assert_array_equal(modes, tasks.mode)
     keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)
-    lessons, _ = model.exploration.explore(model.learner, tasks, keys, 1)
-    seen = jax.tree.map(lambda leaf: leaf[3], lessons[0])
+    explored = model.exploration.explore(model.learner, tasks, keys, 1)
+    seen = jax.tree.map(lambda leaf: leaf[3], explored.samples[0])
     expected = model.learner.condition(seen, tasks.mode[3]).embedding
     assert expected is not None
     np.testing.assert_allclose(points[3], expected, rtol=1e-4, atol=1e-5)

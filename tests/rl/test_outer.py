@@ -206,7 +206,7 @@ def test_drift_of_the_first_phase_teaches_the_prior_and_not_the_modulator(steps)
 def test_on_its_own_episodes_a_learner_says_again_what_it_said_while_acting(kind):
     made = learner(kind, ENV)
     tasks = ENV.sample_tasks(jr.key(0), 3)
-    phases, _ = EXPLORATION.explore(made, tasks, jr.split(jr.key(1), 3), 2)
+    phases = EXPLORATION.explore(made, tasks, jr.split(jr.key(1), 3), 2).samples
     said = eqx.filter_jit(jax.vmap(lambda given: walk(EXPLORATION, made, given)))(Lesson(phases, tasks.mode))
     for phase, again in zip(phases, said, strict=True):
         np.testing.assert_allclose(flat(again), flat(phase.targets.behaviour), rtol=1e-4, atol=1e-5)

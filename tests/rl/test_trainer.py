@@ -71,7 +71,7 @@ def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adap
     _, history = run(t, 1)
     task_key, explore_key = jr.split(jr.fold_in(t.key, 0))
     tasks = SHORT.sample_tasks(task_key, 5)
-    _, episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 5), 1)
+    episodes = t.exploration.explore(t.learner, tasks, jr.split(explore_key, 5), 1).episodes
     before, after = (np.asarray(episodes[i].rewards).sum(axis=2).mean(axis=1) for i in (0, 1))
     assert history["query_before"][0] == pytest.approx(before.mean(), rel=1e-5)
     assert history["query"][0] == pytest.approx(after.mean(), rel=1e-5)

@@ -33,7 +33,7 @@ def trainer():
 @pytest.fixture(scope="module")
 def lessons(trainer):
     tasks = trainer.exploration.environment.sample_tasks(jr.key(2), 3)
-    phases, _ = trainer.exploration.explore(trainer.learner, tasks, jr.split(jr.key(3), 3), 1)
+    phases = trainer.exploration.explore(trainer.learner, tasks, jr.split(jr.key(3), 3), 1).samples
     return Lesson(phases, tasks.mode)
 
 

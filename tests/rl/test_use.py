@@ -64,14 +64,14 @@ def test_it_does_in_a_task_what_the_video_of_it_shows(point):
 def test_its_policy_is_the_one_that_acted_last(point):
     tasks = point.exploration.environment.sample_tasks(jr.key(0), 80)
     alone = jax.tree.map(lambda leaf: leaf[:1], tasks)
-    lessons, episodes = point.exploration.explore(point.learner, alone, exploration_keys(0, 1), 2)
+    samples, episodes, _ = point.exploration.explore(point.learner, alone, exploration_keys(0, 1), 2)
     adapted = point.adapt(seed=0)
     seen = np.asarray(episodes[-1].observations[0])
     expected = np.clip(episodes[-1].behaviour.mean[0], -POLICY_RANGE, POLICY_RANGE) * 0.1 / POLICY_RANGE
     np.testing.assert_allclose(adapted.act(seen), expected, atol=1e-5)
     np.testing.assert_allclose(adapted.act(seen[0, 3]), expected[0, 3], atol=1e-5)
     assert isinstance(point.learner, MMAML)
-    first = jax.tree.map(lambda leaf: leaf[0], lessons[0])
+    first = jax.tree.map(lambda leaf: leaf[0], samples[0])
     embedding, _ = point.learner.modulator(first)
     np.testing.assert_allclose(adapted.embedding, embedding, rtol=1e-3, atol=1e-4)
 

@@ -55,7 +55,7 @@ def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> Embedde
     for first in range(0, count, TASKS_AT_ONCE):
         some = slice(first, first + TASKS_AT_ONCE)
         chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
-        (seen,), _ = exploration.explore(learner, chunk, keys[some], 0)
+        (seen,) = exploration.explore(learner, chunk, keys[some], 0).samples
         found.append(np.asarray(_embed(learner, seen, chunk.mode)))
     return EmbeddedTasks(np.concatenate(found), np.asarray(tasks.mode))
 

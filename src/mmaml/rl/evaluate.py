@@ -24,6 +24,6 @@ def evaluate(
         # Always the same number, so that nothing is compiled anew for the last few.
         chosen = np.arange(first, first + together) % count
         chunk = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], tasks)
-        _, episodes = exploration.explore(learner, chunk, keys[chosen], steps)
-        found.append(np.asarray(returns(episodes)))
+        explored = exploration.explore(learner, chunk, keys[chosen], steps)
+        found.append(np.asarray(returns(explored.episodes)))
     return np.concatenate(found)[:count]

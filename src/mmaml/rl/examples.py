@@ -29,8 +29,8 @@ class Examples(NamedTuple):
 def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: PyTree, seed: int) -> Examples:
     """What the agent does in `tasks` before and after each of its gradient steps."""
     steps = learner.inner.steps
-    _, episodes = exploration.explore(learner, tasks, exploration_keys(seed, len(tasks.mode)), steps)
-    return Examples(tasks, episodes, phase_names(learner, steps))
+    explored = exploration.explore(learner, tasks, exploration_keys(seed, len(tasks.mode)), steps)
+    return Examples(tasks, explored.episodes, phase_names(learner, steps))
 
 
 def exploration_keys(seed: int, tasks: int) -> Key[Array, " tasks"]:

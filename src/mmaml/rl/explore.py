@@ -5,7 +5,7 @@ which is that of the unmodulated network; from then on the policy is both modula
 code, and in the paper's text on reinforcement learning; its Algorithm 1 modulates first).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -21,6 +21,19 @@ from mmaml.core.task import Samples
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.experience import Trajectories, learn_from
 from mmaml.rl.rollout import rollout
+
+
+class Explored(NamedTuple):
+    """What came of a batch of tasks: all arrays have a leading axis of them.
+
+    - `samples`: what is to be learnt from each phase, that is before every gradient step and after the last.
+    - `episodes`: those of each phase; their axes are tasks, rollouts and steps.
+    - `models`: the models that acted last.
+    """
+
+    samples: tuple[Samples, ...]
+    episodes: tuple[Trajectories, ...]
+    models: TaskModel
 
 
 class Exploration(eqx.Module):
@@ -47,57 +60,14 @@ class Exploration(eqx.Module):
         inferred = learner.condition(seen, mode)
         return TaskModel(improved.network, inferred.modulation, inferred.embedding)
 
-    def explore(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-    ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
-        """What was seen of each task before every of `steps` gradient steps and after the last.
+    def explore(self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int) -> Explored:
+        """Act in each task before every of `steps` gradient steps, and after the last.
 
-        Everything has a leading axis of tasks, `keys` too. The first result is what one learns from, the second the
-        episodes themselves. All of it is one jitted function if the environment is in JAX.
+        Everything has a leading axis of tasks, `keys` too. All of it is one jitted function if the environment is in
+        JAX; the others raise `RunFailed` if a simulation breaks down.
         """
-        if isinstance(self.environment, AbstractJaxEnvironment):
-            return _explore_inside_jit(self, learner, tasks, keys, steps)
-        return self._explore(learner, tasks, keys, steps)
-
-    def adapt(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-    ) -> tuple[TaskModel, tuple[Trajectories, ...]]:
-        """Each task's model after `steps` gradient steps, and the episodes of `explore`."""
-        if isinstance(self.environment, AbstractJaxEnvironment):
-            return _adapt_inside_jit(self, learner, tasks, keys, steps)
-        return self._adapt(learner, tasks, keys, steps)
-
-    def _explore(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-    ) -> tuple[tuple[Samples, ...], tuple[Trajectories, ...]]:
-        phases = list(self._phases(learner, tasks, keys, steps))
-        return tuple(phase.lessons for phase in phases), tuple(phase.episodes for phase in phases)
-
-    def _adapt(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-    ) -> tuple[TaskModel, tuple[Trajectories, ...]]:
-        phases = list(self._phases(learner, tasks, keys, steps))
-        return phases[-1].models, tuple(phase.episodes for phase in phases)
-
-    def _phases(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
-    ) -> Iterator["_Phase"]:
-        models = _start(learner, tasks.mode)
-        for step in range(steps + 1):
-            phase_keys = jax.vmap(lambda key, step=step: jr.fold_in(key, step))(keys)
-            episodes = rollout(self.environment, models, tasks, phase_keys, self.rollouts)
-            lessons = _learn(self, episodes)
-            yield _Phase(models, episodes, lessons)
-            if step < steps:
-                models = _improve(self, learner, models, lessons, tasks.mode, step)
-
-
-class _Phase(NamedTuple):
-    """Those who act, what they did, and what is to be learnt from it."""
-
-    models: TaskModel
-    episodes: Trajectories
-    lessons: Samples
+        explore = _explore_inside_jit if isinstance(self.environment, AbstractJaxEnvironment) else _explore
+        return explore(self, learner, tasks, keys, steps)
 
 
 def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
@@ -105,8 +75,22 @@ def returns(episodes: Sequence[Trajectories]) -> Float[Array, "tasks phases"]:
     return jnp.stack([trajectories.rewards.sum(-1).mean(-1) for trajectories in episodes], axis=-1)
 
 
-_explore_inside_jit = eqx.filter_jit(Exploration._explore)
-_adapt_inside_jit = eqx.filter_jit(Exploration._adapt)
+def _explore(
+    exploration: Exploration, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int
+) -> Explored:
+    models = _start(learner, tasks.mode)
+    samples: list[Samples] = []
+    episodes: list[Trajectories] = []
+    for phase in range(steps + 1):
+        if phase > 0:
+            models = _improve(exploration, learner, models, samples[-1], tasks.mode, phase - 1)
+        phase_keys = jax.vmap(lambda key, phase=phase: jr.fold_in(key, phase))(keys)
+        episodes.append(rollout(exploration.environment, models, tasks, phase_keys, exploration.rollouts))
+        samples.append(_learn(exploration, episodes[-1]))
+    return Explored(tuple(samples), tuple(episodes), models)
+
+
+_explore_inside_jit = eqx.filter_jit(_explore)
 
 
 @eqx.filter_jit

@@ -56,10 +56,9 @@ class PolicyModel:
             raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got None.")
         else:
             alone = given_task(environment, task, index or 0)
-        keys = exploration_keys(seed, 1)
-        models, episodes = self.exploration.adapt(self.learner, alone, keys, steps)
-        policy, alone = jax.tree.map(lambda leaf: leaf[0], (models, alone))
-        return AdaptedPolicy(environment, policy, alone, np.asarray(returns(episodes)[0]))
+        explored = self.exploration.explore(self.learner, alone, exploration_keys(seed, 1), steps)
+        policy, alone = jax.tree.map(lambda leaf: leaf[0], (explored.models, alone))
+        return AdaptedPolicy(environment, policy, alone, np.asarray(returns(explored.episodes)[0]))
 
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""

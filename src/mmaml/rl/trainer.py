@@ -87,8 +87,8 @@ class PolicyTrainer(AbstractTrainer):
     def _explore(
         self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]
     ) -> tuple[Lesson, Float[Array, "tasks phases"]]:
-        phases, episodes = self.exploration.explore(learner, tasks, keys, learner.inner.steps)
-        return Lesson(phases, tasks.mode), returns(episodes)
+        explored = self.exploration.explore(learner, tasks, keys, learner.inner.steps)
+        return Lesson(explored.samples, tasks.mode), returns(explored.episodes)
 
     @eqx.filter_jit
     def _update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Progress]:
