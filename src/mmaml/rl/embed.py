@@ -8,7 +8,7 @@ import jax
 import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Key
 from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML
@@ -17,6 +17,7 @@ from mmaml.experiments.embedding import blank_map, tasks_on_map, write_embedding
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import STYLE, to_svg
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.evaluate import in_chunks
 from mmaml.rl.examples import FIGURE_SEED, exploration_keys
 from mmaml.rl.explore import Exploration
 from mmaml.rl.presets import PolicyConfig
@@ -49,20 +50,18 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
 
 def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
     """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
-    count = len(tasks.mode)
-    keys = exploration_keys(FIGURE_SEED, count)
-    found = []
-    for first in range(0, count, TASKS_AT_ONCE):
-        some = slice(first, first + TASKS_AT_ONCE)
-        chunk = jax.tree.map(lambda leaf, some=some: leaf[some], tasks)
-        (seen,) = exploration.explore(learner, chunk, keys[some], 0).samples
-        found.append(np.asarray(_embed(learner, seen, chunk.mode)))
-    return EmbeddedTasks(np.concatenate(found), np.asarray(tasks.mode))
+
+    def some(tasks: Any, keys: Key[Array, " some"]) -> Float[Array, "some embedding"]:
+        (seen,) = exploration.explore(learner, tasks, keys, 0).samples
+        return _embed(learner, seen)
+
+    keys = exploration_keys(FIGURE_SEED, len(tasks.mode))
+    return EmbeddedTasks(in_chunks(some, tasks, keys, TASKS_AT_ONCE), np.asarray(tasks.mode))
 
 
 @eqx.filter_jit
-def _embed(learner: MMAML, seen: Samples, modes: Int[Array, " tasks"]) -> Float[Array, "tasks embedding"] | None:
-    return jax.vmap(learner.condition)(seen, modes).embedding
+def _embed(learner: MMAML, seen: Samples) -> Float[Array, "tasks embedding"]:
+    return jax.vmap(learner.modulator.encoder)(seen)
 
 
 @matplotlib.rc_context(STYLE)

@@ -1,9 +1,11 @@
 """What a learner achieves on tasks it has not seen: the return before and after each gradient step."""
 
+from collections.abc import Callable
+
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.rl.explore import Exploration, returns
@@ -16,14 +18,26 @@ def evaluate(
 
     At most `at_once` tasks are worked on together, which bounds memory.
     """
-    count = len(tasks.mode)
-    keys = jr.split(key, count)
+
+    def some(tasks: PyTree, keys: Key[Array, " some"]) -> Float[Array, "some phases"]:
+        return returns(exploration.explore(learner, tasks, keys, steps).episodes)
+
+    return in_chunks(some, tasks, jr.split(key, len(tasks.mode)), at_once)
+
+
+def in_chunks(
+    work: Callable[[PyTree, Key[Array, " some"]], Float[Array, "some *results"]],
+    tasks: PyTree,
+    keys: Key[Array, " tasks"],
+    at_once: int,
+) -> Float[np.ndarray, "tasks *results"]:
+    """What `work(tasks, keys)` gives for all tasks, of which it gets as many at a time as fit, at most `at_once`."""
+    count = len(keys)
     together = -(-count // -(-count // at_once))
     found = []
     for first in range(0, count, together):
         # Always the same number, so that nothing is compiled anew for the last few.
         chosen = np.arange(first, first + together) % count
-        chunk = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], tasks)
-        explored = exploration.explore(learner, chunk, keys[chosen], steps)
-        found.append(np.asarray(returns(explored.episodes)))
+        some = jax.tree.map(lambda leaf, chosen=chosen: leaf[chosen], tasks)
+        found.append(np.asarray(work(some, keys[chosen])))
     return np.concatenate(found)[:count]
