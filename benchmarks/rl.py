@@ -176,7 +176,7 @@ def measure_serial(options: Options) -> dict[str, Any]:
 
     kind = options.environment.rsplit("-", 1)[0] if options.environment[-1].isdigit() else options.environment
     more = {"modes": int(options.environment.rsplit("-", 1)[1])} if kind != options.environment else {}
-    env = gymnasium.make(f"mmaml.rl.envs.gym:mmaml/{GYM_NAMES[kind]}-v0", disable_env_checker=True, **more)
+    env = gymnasium.make(f"mmaml.rl.gym:mmaml/{GYM_NAMES[kind]}-v0", disable_env_checker=True, **more)
     rng = np.random.default_rng(0)
     sizes = [env.observation_space.shape[0], 64, 64, env.action_space.shape[0]]
     layers = [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import mmaml.rl.envs.gym as adapter
+import mmaml.rl.gym as adapter
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.runs.errors import UserError
 from tests.rl.test_figures import needs_gl
@@ -69,10 +69,10 @@ def test_mistakes_are_named():
 
 
 def test_missing_gymnasium_is_the_users_to_mend(monkeypatch):
-    monkeypatch.delitem(sys.modules, "mmaml.rl.envs.gym")
+    monkeypatch.delitem(sys.modules, "mmaml.rl.gym")
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(UserError, match=r"pip install 'mmaml\[rl\]'"):
-        importlib.import_module("mmaml.rl.envs.gym")
+        importlib.import_module("mmaml.rl.gym")
 
 
 @unbounded

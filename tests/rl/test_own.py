@@ -213,7 +213,7 @@ def test_a_time_limit_of_gymnasium_is_the_horizon_and_wrappers_are_looked_throug
 
 @pytest.mark.filterwarnings("ignore:.*A Box observation space (min|max)imum value is")
 def test_our_own_environments_are_the_same_by_this_way():
-    ours, env = PointMass(2), OwnEnvironment(lambda: gymnasium.make("mmaml.rl.envs.gym:mmaml/PointMass-v0", modes=2))
+    ours, env = PointMass(2), OwnEnvironment(lambda: gymnasium.make("mmaml.rl.gym:mmaml/PointMass-v0", modes=2))
     tasks = env.sample_tasks(jr.key(0), 3)
     assert env.horizon == ours.horizon and tasks.task.goal.shape == (3, 2)
     state = begin(env, tasks, 1)

@@ -12,9 +12,9 @@ from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.envs.opengl import REMEDY, opengl_module, opengl_setting
 from mmaml.rl.envs.reacher import REACH, Reacher
 from mmaml.rl.experience import Trajectories
-from mmaml.rl.opengl import REMEDY, opengl_module, opengl_setting
 from mmaml.rl.paths import Motion, paths, poses
 from mmaml.rl.plane import Plane
 from mmaml.runs.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mmaml.rl.envs.finite import require_finite_actions
-from mmaml.rl.opengl import REMEDY, opengl_setting
+from mmaml.rl.envs.opengl import REMEDY, opengl_setting
 from mmaml.runs.environment import processors
 from mmaml.runs.errors import RunFailed, UserError
 

@@ -1,6 +1,6 @@
 """The environments as `gymnasium.Env`s. Importing this module registers them, as `mmaml/PointMass-v0` and so on.
 
-`gymnasium.make("mmaml.rl.envs.gym:mmaml/Reacher-v0", modes=2)` imports it by itself.
+`gymnasium.make("mmaml.rl.gym:mmaml/Reacher-v0", modes=2)` imports it by itself.
 """
 
 from collections import deque
@@ -157,7 +157,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 for _name, _class in _CLASSES.items():
     gymnasium.register(
         f"mmaml/{_name}-v0",
-        entry_point="mmaml.rl.envs.gym:TaskEnv",
+        entry_point="mmaml.rl.gym:TaskEnv",
         max_episode_steps=_class.horizon,
         kwargs={"name": _name},
     )
