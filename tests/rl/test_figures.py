@@ -26,7 +26,6 @@ from mmaml.rl.figures import (
     trajectories,
     write_figures,
 )
-from mmaml.rl.paths import paths, poses
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
 from tests.rl.learners import tiny_model
@@ -77,24 +76,32 @@ def test_poses_are_those_of_the_simulation(env):
     expected = states[..., 1 : 1 + env.physics.model.nq].copy()
     if isinstance(env, CheetahSpeed):
         expected[..., 0] -= expected[..., :1, 0]
-    np.testing.assert_allclose(poses(env, episodes), expected, atol=1e-4)
+    np.testing.assert_allclose(env.poses(episodes.observations, episodes.actions), expected, atol=1e-4)
 
 
 def test_poses_of_an_arm_are_the_same_up_to_whole_turns():
     env = Reacher(2, threads=1)
     _, episodes, states = random_episodes(env)
-    turns = (poses(env, episodes) - states[..., 1:4]) / (2 * np.pi)
+    turns = (env.poses(episodes.observations, episodes.actions) - states[..., 1:4]) / (2 * np.pi)
     np.testing.assert_allclose(turns, turns.round(), atol=1e-5)
     tips = fingertip(states[..., 1:4].reshape(-1, 3))[:, :2]
-    np.testing.assert_allclose(paths(env, episodes).reshape(-1, 2), tips, atol=1e-5)
+    np.testing.assert_allclose(env.path(episodes.observations, episodes.actions).reshape(-1, 2), tips, atol=1e-5)
 
 
 def test_a_cheetahs_path_is_x_over_time():
     env = CheetahLocation(threads=1)
     _, episodes, states = random_episodes(env)
-    path = paths(env, episodes)
+    path = env.path(episodes.observations, episodes.actions)
     np.testing.assert_allclose(path[..., 0], np.broadcast_to(0.05 * np.arange(25), (2, 1, 25)))
     np.testing.assert_allclose(path[..., 1], states[..., 1], atol=1e-5)
+
+
+def test_goals_of_cheetahs_are_lines_over_time():
+    location, speed, goal = CheetahLocation(threads=1), CheetahSpeed(threads=1), np.array([-1.25])
+    np.testing.assert_allclose(location.goal_line(goal), [[0, -1.25], [10, -1.25]])
+    np.testing.assert_allclose(speed.goal_line(goal), [[0, 0], [10, -12.5]])
+    np.testing.assert_allclose(location.goal_place(goal), [-1.25, 0, 0.5])
+    assert speed.goal_place(goal) is None
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_bodies_have_trajectories_too(env):
     figure = trajectories(env, {"mmaml": Examples(tasks, (episodes, episodes), ("before", "after"))})
     assert len(figure.axes) == 2
     lines = [np.array(line.get_data()).T for line in figure.axes[1].lines]
-    for expected in paths(env, episodes)[:, 0]:
+    for expected in env.path(episodes.observations, episodes.actions)[:, 0]:
         assert any(line.shape == expected.shape and np.array_equal(line, expected) for line in lines)
 
 

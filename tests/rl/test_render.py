@@ -180,7 +180,7 @@ def test_the_goal_is_in_the_picture(env):
     episode = jax.tree.map(lambda leaf: leaf[0, 0], episodes)
     task = jax.tree.map(lambda leaf: leaf[0], tasks)
     with Camera(env) as camera:
-        first, last = camera.film(episode, task, [0, 24])
+        first, last = camera.film(episode.observations, episode.actions, task, [0, 24])
     assert first.shape == (camera.height, camera.width, 3)
     assert not np.array_equal(first, last)
     row, column = (axis.mean() for axis in np.nonzero(green(first)))

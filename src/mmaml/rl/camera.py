@@ -3,19 +3,14 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mmaml.rl.envs.ant import Ant
-from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahLocation, CheetahSpeed
-from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment, Actions, Observations
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.opengl import REMEDY, opengl_module, opengl_setting
-from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.experience import Trajectories
-from mmaml.rl.paths import Motion, paths, poses
 from mmaml.rl.plane import Plane
 from mmaml.runs.errors import UserError
 
@@ -26,31 +21,8 @@ TRAIL_COLOUR = (0.0, 0.2, 0.35, 1.0)
 LINE_WIDTH = 4.0
 """In pixels."""
 TRAIL_HEIGHT = 0.02
-CHEETAH_GOAL_HEIGHT = 0.5
 
 _ZEROS = np.zeros(3)
-
-
-class Look(NamedTuple):
-    """How to look at a kind of body: `size` of the picture in pixels, `down` in degrees, and lengths in metres.
-
-    `ball` is the radius of the goal's mark, `room` what a body takes around where it is. MuJoCo's `shadows`
-    leave black wedges where one looks far.
-    """
-
-    size: tuple[int, int]
-    down: float
-    ball: float
-    room: float
-    shadows: bool = True
-
-
-_LOOKS: dict[type[AbstractMujocoEnvironment], Look] = {
-    Reacher: Look((480, 480), down=80, ball=0.015, room=0.03),
-    Ant: Look((640, 480), down=40, ball=0.15, room=1.4),
-    CheetahLocation: Look((640, 240), down=28, ball=0.12, room=1.1, shadows=False),
-    CheetahSpeed: Look((640, 240), down=28, ball=0.12, room=1.1, shadows=False),
-}
 
 
 class Camera:
@@ -64,7 +36,7 @@ class Camera:
         self._mujoco: Any = importlib.import_module("mujoco")
         mujoco, model = self._mujoco, environment.physics.model
         self.environment = environment
-        self._look = _LOOKS[type(environment)]
+        self._look = environment.look
         self.width, self.height = self._look.size
         self._model, self._data = model, mujoco.MjData(model)
         self._view = mujoco.MjvCamera()
@@ -81,26 +53,21 @@ class Camera:
         self._gl.free()
 
     def film(
-        self, episode: Motion | Trajectories, task: GoalTask, steps: Sequence[int]
+        self, observations: Observations, actions: Actions, task: GoalTask, steps: Sequence[int]
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """Pictures of one episode before each of `steps`, with a ball at the goal and a line where the body has been.
 
-        The goal of a `CheetahSpeed` is no place and not drawn.
+        A goal that is no place is not drawn.
         """
-        environment, goal = self.environment, np.asarray(task.goal)
-        pose, path = poses(environment, episode), paths(environment, episode)
-        if isinstance(environment, AbstractCheetah):
-            trail = np.stack([path[:, 1], 0 * path[:, 1], 0 * path[:, 1] + TRAIL_HEIGHT], axis=1)
-            place = np.array([goal[0], 0, CHEETAH_GOAL_HEIGHT]) if isinstance(environment, CheetahLocation) else None
-        else:
-            trail, place = np.insert(path, 2, TRAIL_HEIGHT, axis=1), goal.astype(np.float64)
-        if isinstance(environment, Reacher):
-            # The whole table: the arm may turn anywhere.
-            self._aim(np.array([[-REACH, -REACH, 0], [REACH, REACH, 0]]))
+        poses, place = self.environment.poses(observations, actions), self.environment.goal_place(np.asarray(task.goal))
+        trail = np.insert(self.environment.trail(poses), 2, TRAIL_HEIGHT, axis=1)
+        if (reach := self.environment.reach) is not None:
+            # All that is in reach: an arm may turn anywhere.
+            self._aim(np.array([[-reach, -reach, 0], [reach, reach, 0]]))
         else:
             self._aim(trail if place is None else np.concatenate([trail, [place * (1, 1, 0)]]))
         for step in steps:
-            yield self._picture(pose[step], place, trail[: step + 1])
+            yield self._picture(poses[step], place, trail[: step + 1])
 
     def _aim(self, points: Float[np.ndarray, "points 3"]) -> None:
         """Look so that all of `points` are in the picture, with room for a body around them."""

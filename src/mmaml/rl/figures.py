@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from typing import Any
 
 import jax
 import matplotlib
@@ -14,14 +13,12 @@ from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.embed import write_embeddings
-from mmaml.rl.envs.cheetah import CheetahSpeed
-from mmaml.rl.envs.environment import AbstractEnvironment, AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.paths import paths
 from mmaml.rl.plane import draw_goals, mark_goal
 from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.errors import Note, UserError
@@ -60,8 +57,7 @@ def trajectories(environment: AbstractGoalEnvironment, examples: dict[str, Examp
     rows_of_names = -(-len(modes) // names_in_row)
     figure.set_size_inches(width, (2.8 * shape + 0.5) * len(examples) + 0.15 + 0.25 * rows_of_names)
     handles = [first.plot([], [], color=colour(mode))[0] for mode in modes]
-    what = "speed" if isinstance(environment, CheetahSpeed) else "goal"
-    names = [f"{what} near {environment.modes[m]}" for m in modes]
+    names = [environment.mode_label(mode) for mode in modes]
     figure.legend(handles, names, loc="outside upper left", ncols=names_in_row)
     return figure
 
@@ -70,7 +66,7 @@ def _draw_paths(panel: Axes, environment: AbstractGoalEnvironment, tasks: GoalTa
     draw_goals(panel, environment)
     few = jax.tree.map(lambda leaf: leaf[:, :SHOWN], episodes)
     modes = np.asarray(tasks.mode).tolist()
-    for mode, rollouts in zip(modes, paths(environment, few), strict=True):
+    for mode, rollouts in zip(modes, environment.path(few.observations, few.actions), strict=True):
         panel.plot(*rollouts.transpose(2, 1, 0), color=colour(mode), linewidth=1.2, alpha=0.8)
     for mode, goal in zip(modes, np.asarray(tasks.goal), strict=True):
         mark_goal(panel, environment, goal, colour(mode))
@@ -86,14 +82,6 @@ def compare_trajectories(models: dict[str, PolicyModel]) -> dict[str, Figure]:
     return {"trajectories": trajectories(environment, examples)}
 
 
-def task_name(environment: AbstractEnvironment, task: Any) -> str:
-    """What one task asks for, in few words."""
-    if isinstance(environment, CheetahSpeed):
-        return f"speed {float(task.goal[0]):.2f} m/s"
-    mode = environment.modes[int(task.mode)]
-    return f"goal near {mode}" if isinstance(environment, AbstractGoalEnvironment) else mode
-
-
 @matplotlib.rc_context(STYLE)
 def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure:
     """Figure 6: beginning, middle and end of an episode of each task, in the first phase and in the last.
@@ -102,7 +90,7 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
     """
     last = environment.horizon - 1
     tasks = [GoalTask(*task) for task in zip(examples.tasks.goal, examples.tasks.mode, strict=True)]
-    names = [task_name(environment, task) for task in tasks]
+    names = [environment.task_label(task) for task in tasks]
     with Camera(environment) as camera:
         aspect = camera.height / camera.width
         figure = Figure((11.0, (1.7 * aspect + 0.1) * len(names) + 0.5))
@@ -113,7 +101,7 @@ def frames(environment: AbstractMujocoEnvironment, examples: Examples) -> Figure
             panels[0, 1].set_title(examples.phases[phase], fontsize=10, fontweight="bold")
             for row, name in enumerate(names):
                 episode = jax.tree.map(lambda leaf, row=row: leaf[row, 0], examples.episodes[phase])
-                film = camera.film(episode, tasks[row], (0, last // 2, last))
+                film = camera.film(episode.observations, episode.actions, tasks[row], (0, last // 2, last))
                 for panel, image in zip(panels[row], film, strict=True):
                     panel.imshow(image)
                     panel.set(xticks=[], yticks=[])

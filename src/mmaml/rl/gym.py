@@ -18,7 +18,6 @@ from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
-from mmaml.rl.paths import Motion
 from mmaml.runs.errors import UserError
 
 
@@ -129,7 +128,7 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
             self._camera = camera_for(self.environment)
         task = jax.tree.map(lambda leaf: leaf[0], self._drawn)
-        (picture,) = self._camera.film(self._motion(), task, [len(self._seen) - 1])
+        (picture,) = self._camera.film(np.stack(self._seen), self._actions(), task, [len(self._seen) - 1])
         return picture
 
     def close(self) -> None:
@@ -144,11 +143,10 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._seen.append(seen.copy())  # the caller may write into the one it gets
         return seen
 
-    def _motion(self) -> Motion:
-        """The episode so far in a policy's units; of the action to come nothing is known."""
+    def _actions(self) -> np.ndarray:
+        """Those of the episode so far in a policy's units; of the one to come nothing is known."""
         to_come = np.zeros(self.environment.action_size, np.float32)
-        actions = np.stack([*self._done, to_come]) * (POLICY_RANGE / self.environment.action_bound)
-        return Motion(np.stack(self._seen), actions)
+        return np.stack([*self._done, to_come]) * (POLICY_RANGE / self.environment.action_bound)
 
     def _key(self) -> jax.Array:
         return jr.key(self.np_random.integers(2**31))

@@ -10,12 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmaml.report.drawing import GRID, INK, MUTED, STYLE, colour
-from mmaml.rl.envs.cheetah import AbstractCheetah, CheetahSpeed
-from mmaml.rl.envs.environment import AbstractGoalEnvironment
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, Actions, Observations
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.envs.reacher import REACH, Reacher
-from mmaml.rl.experience import Trajectories
-from mmaml.rl.paths import Motion, paths
 
 
 DPI = 100
@@ -39,10 +35,10 @@ class Plane:
         pass
 
     def film(
-        self, episode: Motion | Trajectories, task: GoalTask, steps: Sequence[int]
+        self, observations: Observations, actions: Actions, task: GoalTask, steps: Sequence[int]
     ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
         """Pictures of one episode before each of `steps`, with a star at the goal and a line where the point was."""
-        shade, path = colour(int(task.mode)), paths(self.environment, episode)
+        shade, path = colour(int(task.mode)), self.environment.path(observations, actions)
         with matplotlib.rc_context(STYLE):
             figure = Figure((self.width / DPI, self.height / DPI), dpi=DPI)
             canvas = FigureCanvasAgg(figure)
@@ -59,26 +55,27 @@ class Plane:
 
 
 def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
-    """Limits, labels and the density of the goals: contours, or bands of one standard deviation for a cheetah."""
+    """Limits, labels and the density of the goals: contours in the plane, bands of one standard deviation over time."""
     panel.grid(False)
     centres, std = np.array(environment.goals.centres), environment.goals.std
     # What the goals take, and the start; a bad policy may leave the panel.
     low, high = np.minimum(centres.min(0) - 3 * std, 0), np.maximum(centres.max(0) + 3 * std, 0)
-    if isinstance(environment, AbstractCheetah):
-        seconds = np.array([0, environment.horizon * environment.physics.seconds])
-        grows = seconds if isinstance(environment, CheetahSpeed) else np.ones(2)
-        for (centre,) in centres:
-            panel.fill_between(seconds, (centre - std) * grows, (centre + std) * grows, color=GRID, linewidth=0)
-        panel.set(xlim=seconds, ylim=(low[0] * grows[1], high[0] * grows[1]), xlabel="time (s)", ylabel="x (m)")
+    if environment.over_time:
+        for centre in centres:
+            (seconds, least), (_, most) = (environment.goal_line(goal).T for goal in (centre - std, centre + std))
+            panel.fill_between(seconds, least, most, color=GRID, linewidth=0)
+        (seconds, least), (_, most) = environment.goal_line(low).T, environment.goal_line(high).T
+        panel.set(xlim=seconds, ylim=(least[-1], most[-1]), xlabel="time (s)", ylabel="x (m)")
         return
-    if isinstance(environment, Reacher):
-        low, high = np.full(2, -1.1 * REACH), np.full(2, 1.1 * REACH)
+    reach = environment.reach
+    if reach is not None:
+        low, high = np.full(2, -1.1 * reach), np.full(2, 1.1 * reach)
     x, y = np.meshgrid(*np.linspace(low, high, 121).T)
     density = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * std**2)) for a, b in centres)
-    if isinstance(environment, Reacher):
-        density = np.where(np.hypot(x, y) < REACH, density, np.nan)
+    if reach is not None:
+        density = np.where(np.hypot(x, y) < reach, density, np.nan)
         angle = np.linspace(0, 2 * np.pi, 121)
-        panel.plot(REACH * np.cos(angle), REACH * np.sin(angle), color=MUTED, linewidth=0.5)
+        panel.plot(reach * np.cos(angle), reach * np.sin(angle), color=MUTED, linewidth=0.5)
     panel.contour(
         x, y, density, levels=np.exp(-0.5 * np.array([2.5, 2, 1.5, 1, 0.5]) ** 2), colors=GRID, linewidths=0.8
     )
@@ -87,10 +84,9 @@ def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
 
 
 def mark_goal(panel: Axes, environment: AbstractGoalEnvironment, goal: Float[np.ndarray, " size"], colour: str) -> None:
-    """A star where the goal is; a dashed line for a cheetah's place or speed."""
-    if isinstance(environment, AbstractCheetah):
-        seconds = np.array([0, environment.horizon * environment.physics.seconds])
-        line = goal[0] * (seconds if isinstance(environment, CheetahSpeed) else np.ones(2))
-        panel.plot(seconds, line, color=colour, linewidth=1.4, linestyle=(0, (4, 3)))
+    """A star where the goal is, or a dashed line over time."""
+    line = environment.goal_line(goal).T
+    if environment.over_time:
+        panel.plot(*line, color=colour, linewidth=1.4, linestyle=(0, (4, 3)))
     else:
-        panel.plot(*goal[:2], "*", color=colour, markersize=13, markeredgecolor=INK, markeredgewidth=0.8)
+        panel.plot(*line, "*", color=colour, markersize=13, markeredgecolor=INK, markeredgewidth=0.8)

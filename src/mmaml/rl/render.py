@@ -20,7 +20,6 @@ from mmaml.report.drawing import INK, PAPER
 from mmaml.rl.camera import camera_for
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.examples import Examples, examples_of
-from mmaml.rl.figures import task_name
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.use import drawn_task
 from mmaml.runs.errors import UserError
@@ -69,7 +68,7 @@ def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:
     environment = model.exploration.environment
     last = environment.horizon - 1
     steps = [*range(0, last, -(-environment.horizon // FRAMES)), last]
-    name = task_name(environment, jax.tree.map(lambda leaf: leaf[0], task))
+    name = environment.task_label(jax.tree.map(lambda leaf: leaf[0], task))
     with _filmed(model, task, seed, steps) as (examples, films):
         for phase, episodes, film in zip(examples.phases, examples.episodes, films, strict=True):
             so_far = np.asarray(episodes.rewards[0, 0]).cumsum()
@@ -92,7 +91,7 @@ def _filmed(
         examples = examples_of(model.learner, model.exploration, task, seed)
         firsts = (jax.tree.map(lambda leaf: leaf[0, 0], episodes) for episodes in examples.episodes)
         only = jax.tree.map(lambda leaf: leaf[0], task)
-        yield examples, (camera.film(episode, only, steps) for episode in firsts)
+        yield examples, (camera.film(first.observations, first.actions, only, steps) for first in firsts)
 
 
 def _film_own(

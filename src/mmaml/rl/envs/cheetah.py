@@ -9,13 +9,19 @@ import abc
 from typing import ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Batch, State
+from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Actions, Batch, Observations, State
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
+from mmaml.rl.envs.look import Look
 from mmaml.rl.envs.physics import Physics
+
+
+GOAL_HEIGHT = 0.5
+"""Where in pictures the mark of a place is."""
 
 
 class AbstractCheetah(AbstractMujocoEnvironment):
@@ -24,6 +30,8 @@ class AbstractCheetah(AbstractMujocoEnvironment):
     action_size: ClassVar[int] = 6
     action_bound: ClassVar[float] = 1.0
     horizon: ClassVar[int] = 200
+    over_time: ClassVar[bool] = True
+    look: ClassVar[Look] = Look((640, 240), down=28, ball=0.12, room=1.1, shadows=False)
     goals: eqx.AbstractVar[GoalClusters]
     physics: Physics = eqx.field(static=True)
 
@@ -49,6 +57,21 @@ class AbstractCheetah(AbstractMujocoEnvironment):
         distance = np.abs(self.achieved(state, next_state) - np.asarray(task.goal)[:, 0])
         return (-distance - 0.05 * np.square(action).sum(axis=1)).astype(np.float32)
 
+    def trail(self, poses: Float[np.ndarray, "*batch steps 9"]) -> Float[np.ndarray, "*batch steps 2"]:
+        """Along x."""
+        x = poses[..., 0]
+        return np.stack([x, np.zeros_like(x)], axis=-1)
+
+    def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
+        """Time in seconds and x in metres."""
+        x = self.poses(observations, actions)[..., 0]
+        return np.stack(np.broadcast_arrays(self.physics.seconds * np.arange(x.shape[-1]), x), axis=-1)
+
+    @property
+    def _start_and_end(self) -> Float[np.ndarray, " 2"]:
+        """Of an episode, in seconds."""
+        return np.array([0, self.horizon * self.physics.seconds])
+
 
 class CheetahLocation(AbstractCheetah):
     """The goal is an x in metres, around −4 or 4 with standard deviation 0.5.
@@ -67,6 +90,19 @@ class CheetahLocation(AbstractCheetah):
         """x after the step."""
         return next_state[:, 1]
 
+    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 9"]:
+        """What is observed first."""
+        del actions
+        return np.asarray(observations, np.float64)[..., :9]
+
+    def goal_place(self, goal: Float[np.ndarray, " 1"]) -> Float[np.ndarray, " 3"]:
+        """The goal on the line that the cheetah runs along."""
+        return np.array([goal[0], 0, GOAL_HEIGHT])
+
+    def goal_line(self, goal: Float[np.ndarray, " 1"]) -> Float[np.ndarray, "2 2"]:
+        """The goal, all the time."""
+        return np.stack([self._start_and_end, goal[0] * np.ones(2)], axis=1)
+
 
 class CheetahSpeed(AbstractCheetah):
     """The goal is a velocity along x in m/s, around −1.5 or 1.5 (backward or forward) with standard deviation 0.3."""
@@ -81,3 +117,32 @@ class CheetahSpeed(AbstractCheetah):
     def achieved(self, state: State, next_state: State) -> Float[np.ndarray, " episodes"]:
         """Mean velocity over the step."""
         return (next_state[:, 1] - state[:, 1]) / self.physics.seconds
+
+    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 9"]:
+        """What is observed first, after an x that starts at 0.
+
+        The engine takes every step once more, from x = 0: how far it goes does not depend on x.
+        """
+        seen = np.asarray(observations, np.float64)
+        states = np.concatenate([np.zeros((*seen.shape[:-1], 2)), seen], axis=-1)
+        controls = self.within(np.asarray(self.scale(jnp.asarray(actions))))
+        after = self.advance(states.reshape(-1, states.shape[-1]), controls.reshape(-1, controls.shape[-1]))
+        moved = after[:, 1].reshape(seen.shape[:-1])
+        x = np.cumsum(moved, axis=-1) - moved
+        return np.concatenate([x[..., None], seen[..., :8]], axis=-1)
+
+    def goal_place(self, goal: Float[np.ndarray, " 1"]) -> None:
+        """A speed is no place."""
+        del goal
+
+    def goal_line(self, goal: Float[np.ndarray, " 1"]) -> Float[np.ndarray, "2 2"]:
+        """From where the cheetah starts, as steep as the goal."""
+        return np.stack([self._start_and_end, goal[0] * self._start_and_end], axis=1)
+
+    def mode_label(self, mode: int) -> str:
+        """A speed of the mode."""
+        return f"speed near {self.modes[mode]}"
+
+    def task_label(self, task: GoalTask) -> str:
+        """The speed itself."""
+        return f"speed {float(task.goal[0]):.2f} m/s"

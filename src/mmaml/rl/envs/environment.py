@@ -1,8 +1,8 @@
 """What an environment is: one kind steps inside jit, the other a whole batch at a time, as on the MuJoCo engine.
 
-Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`.
-Actions are in the environment's own units and clipped to its bounds before anything sees them (`within`); `scale` maps
-to them what a policy says. Every episode has as many steps as the horizon.
+Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`, and say
+what pictures show of episodes and goals. Actions are in the environment's own units and clipped to its bounds before
+anything sees them (`within`); `scale` maps to them what a policy says. Every episode has as many steps as the horizon.
 """
 
 import abc
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray, Shaped
 
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
+from mmaml.rl.envs.look import Look
 from mmaml.rl.envs.physics import Physics
 
 
@@ -29,6 +30,10 @@ Batch = Float[np.ndarray | Array, "episodes size"]
 Controls = Shaped[np.ndarray | Array, "episodes *size"]
 """Rows of numbers, or one whole number for each episode where there are choices."""
 State = Float[np.ndarray, "episodes state"]
+Observations = Float[np.ndarray | Array, "*batch steps observation"]
+"""What was observed before each action of an episode."""
+Actions = Float[np.ndarray | Array, "*batch steps action"]
+"""The actions as a policy says them."""
 
 
 class AbstractEnvironment(eqx.Module):
@@ -50,6 +55,14 @@ class AbstractEnvironment(eqx.Module):
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> Any:
         """Draw a batch of `n` tasks that depends on `key` alone: a pytree of arrays, one of them named `mode`."""
 
+    def mode_label(self, mode: int) -> str:
+        """What all tasks of a mode ask for, in few words."""
+        return self.modes[mode]
+
+    def task_label(self, task: Any) -> str:
+        """What one task asks for, in few words."""
+        return self.mode_label(int(task.mode))
+
     @abc.abstractmethod
     def scale(self, action: Float[Array, "*batch action"]) -> Array:
         """A policy's action, nominally within ±10, in the environment's units; for a choice its number."""
@@ -69,6 +82,10 @@ class AbstractGoalEnvironment(AbstractEnvironment):
     discrete: ClassVar[bool] = False  # pyright: ignore[reportIncompatibleVariableOverride]
     horizon: AbstractClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
     goals: eqx.AbstractVar[GoalClusters]
+    over_time: ClassVar[bool] = False
+    """Whether a `path` is x in metres over time in seconds, and not in the plane."""
+    reach: ClassVar[float | None] = None
+    """How far from the origin goals may lie and a body may get, if there is such a bound."""
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -78,6 +95,18 @@ class AbstractGoalEnvironment(AbstractEnvironment):
     @abc.abstractmethod
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> GoalTask:
         """Draw a batch of `n` tasks: a pure function of `key` that can be jitted (`n` is static)."""
+
+    @abc.abstractmethod
+    def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
+        """The points to draw of episodes, one before every step, in the units of goals."""
+
+    def goal_line(self, goal: Float[np.ndarray, " size"]) -> Float[np.ndarray, "points 2"]:
+        """Where a goal is among the points of a `path`: a point of the plane, or both ends of a line over time."""
+        return goal[None, :2]
+
+    def mode_label(self, mode: int) -> str:
+        """What all tasks of a mode ask for, in few words."""
+        return f"goal near {self.modes[mode]}"
 
     def scale(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """A policy's action, nominally within ±10, in the environment's units."""
@@ -91,7 +120,7 @@ class AbstractGoalEnvironment(AbstractEnvironment):
 class AbstractJaxEnvironment(AbstractGoalEnvironment):
     """Steps inside jit. Functions are of one episode, to be vmapped over episodes and tasks.
 
-    There is no array in it: pass it to jitted functions or close over it.
+    There is no array in it: pass it to jitted functions or close over it. Observations begin with a place in the plane.
     """
 
     @abc.abstractmethod
@@ -115,6 +144,11 @@ class AbstractJaxEnvironment(AbstractGoalEnvironment):
         task: GoalTask,
     ) -> Float[Array, ""]:
         """The reward of one step with an action within the bounds."""
+
+    def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
+        """The places observed."""
+        del actions
+        return np.asarray(observations)[..., :2]
 
     def step(
         self, state: Float[Array, " state"], action: Float[Array, " action"], task: GoalTask
@@ -152,6 +186,7 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
     """
 
     physics: eqx.AbstractVar[Physics]
+    look: AbstractClassVar[Look]
 
     @abc.abstractmethod
     def initial(self, key: PRNGKeyArray) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
@@ -173,6 +208,22 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
     @abc.abstractmethod
     def reward(self, state: State, action: Batch, next_state: State, task: GoalTask) -> Float[np.ndarray, " episodes"]:
         """The rewards of one step with actions within the bounds; `task` has a leading axis of episodes."""
+
+    @abc.abstractmethod
+    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps nq"]:
+        """`qpos` before every step, made of what was observed. Raises `RunFailed` if a simulation breaks down."""
+
+    @abc.abstractmethod
+    def trail(self, poses: Float[np.ndarray, "*batch steps nq"]) -> Float[np.ndarray, "*batch steps 2"]:
+        """The point of the floor, in metres, where or above which is what is to reach the goal."""
+
+    @abc.abstractmethod
+    def goal_place(self, goal: Float[np.ndarray, " size"]) -> Float[np.ndarray, " 3"] | None:
+        """The point in space where a goal is, in metres; `None` if it is no place."""
+
+    def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
+        """The trail."""
+        return self.trail(self.poses(observations, actions))
 
     def step(self, state: State, action: Batch, task: GoalTask) -> tuple[State, Float[np.ndarray, " episodes"]]:
         """Next states and rewards of a batch of episodes, each with its own task.

@@ -8,8 +8,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Batch, State
+from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Actions, Batch, Observations, State
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
+from mmaml.rl.envs.look import Look
 from mmaml.rl.envs.physics import Physics
 
 
@@ -43,6 +44,8 @@ class Reacher(AbstractMujocoEnvironment):
     action_size: ClassVar[int] = 3
     action_bound: ClassVar[float] = 1.0
     horizon: ClassVar[int] = 50
+    reach: ClassVar[float | None] = REACH
+    look: ClassVar[Look] = Look((480, 480), down=80, ball=0.015, room=0.03)
     goals: GoalClusters
     physics: Physics = eqx.field(static=True)
 
@@ -80,6 +83,20 @@ class Reacher(AbstractMujocoEnvironment):
         """−‖fingertip − goal‖₁ − 0.1 Σ a², the fingertip being where it is after the step."""
         distance = np.abs(fingertip(self.physics.qpos(next_state)) - np.asarray(task.goal)).sum(axis=1)
         return (-distance - 0.1 * np.square(action).sum(axis=1)).astype(np.float32)
+
+    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 3"]:
+        """The angles, the first two of which lose whole turns."""
+        del actions
+        seen = np.asarray(observations, np.float64)
+        return np.concatenate([np.arctan2(seen[..., 2:4], seen[..., :2]), seen[..., 4:5]], axis=-1)
+
+    def trail(self, poses: Float[np.ndarray, "*batch steps 3"]) -> Float[np.ndarray, "*batch steps 2"]:
+        """Of the fingertip."""
+        return fingertip(poses.reshape(-1, 3))[:, :2].reshape(*poses.shape[:-1], 2)
+
+    def goal_place(self, goal: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
+        """The goal."""
+        return goal.astype(np.float64)
 
 
 def fingertip(angles: Float[np.ndarray, "episodes 3"]) -> Float[np.ndarray, "episodes 3"]:
