@@ -18,38 +18,17 @@ except ImportError:
     raise UserError("environments of your own need gymnasium: pip install 'mmaml[rl]'.") from None
 
 
-class Workers:
-    """The user's environments, made when they are needed: as many as ever ran side by side."""
-
-    def __init__(self, make: Callable[..., Any]):
-        self.make = make
-        self.envs: list[Any] = []
-        self.latest: Any = None
-        """The state that they are in."""
-
-    def first(self, count: int) -> list[Any]:
-        """`count` of them.
-
-        Raises `UserError` if arguments are needed to make one, or what is made is no environment, or twice the same.
-        """
-        while len(self.envs) < count:
-            if not _can_be_called(self.make):
-                raise UserError(
-                    f"what makes your environment needs arguments, {inspect.signature(self.make)}, but is called "
-                    "without any: give them defaults, or name a function that fills them in."
-                )
-            env = self.make()
-            if not isinstance(env, gymnasium.Env):
-                raise UserError(f"an environment of your own must be a gymnasium.Env, but is a {type(env).__name__}.")
-            if self.envs and env is self.envs[0]:
-                raise UserError(f"{name_of(env)} was made twice and is the same object; make a new one each time.")
-            self.envs.append(env)
-        return self.envs[:count]
-
-    @property
-    def name(self) -> str:
-        """What messages call them."""
-        return name_of(self.first(1)[0])
+def made_by(make: Callable[..., Any]) -> Any:
+    """A new environment. Raises `UserError` if it takes arguments to make one, or what is made is none."""
+    if not _can_be_called(make):
+        raise UserError(
+            f"what makes your environment needs arguments, {inspect.signature(make)}, but is called without any: give "
+            "them defaults, or name a function that fills them in."
+        )
+    env = make()
+    if not isinstance(env, gymnasium.Env):
+        raise UserError(f"an environment of your own must be a gymnasium.Env, but is a {type(env).__name__}.")
+    return env
 
 
 def name_of(env: Any) -> str:
@@ -138,7 +117,7 @@ def require_reset(env: Any, result: Any, shape: tuple[int, ...]) -> None:
             f"{name_of(env)}: reset gave {_described(result)}; it must return two things, observation and info, as in "
             "`return observation, {}`."
         )
-    require_shape(env, result[0], shape)
+    _require_shape(env, result[0], shape)
 
 
 def require_step(env: Any, result: Any, shape: tuple[int, ...]) -> None:
@@ -148,7 +127,7 @@ def require_step(env: Any, result: Any, shape: tuple[int, ...]) -> None:
             f"{name_of(env)}: step gave {_described(result)}; it must return five things: observation, reward, "
             "terminated, truncated and info. (The older gym had one `done` where there are now two.)"
         )
-    require_shape(env, result[0], shape)
+    _require_shape(env, result[0], shape)
     reward = np.asarray(result[1])
     if reward.ndim or reward.dtype.kind not in "biuf":
         raise UserError(f"{name_of(env)}: step gave the reward {result[1]!r}; it must be one number.")
@@ -158,7 +137,7 @@ def _described(result: Any) -> str:
     return f"a tuple of {len(result)}" if isinstance(result, tuple) else f"one {type(result).__name__}"
 
 
-def require_shape(env: Any, observation: Any, shape: tuple[int, ...]) -> None:
+def _require_shape(env: Any, observation: Any, shape: tuple[int, ...]) -> None:
     """Raise `UserError` unless the observation has the `shape` of its space."""
     if np.shape(observation) != shape:
         seen = np.shape(observation)

@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
 from mmaml.rl.envs.contract import (
-    Workers,
     actions_of,
     attribute,
     drawn_tasks,
     horizon_of,
+    made_by,
     mode_numbers,
     modes_of,
+    name_of,
     require_reset,
     require_spaces_and_methods,
     require_step,
@@ -44,6 +45,33 @@ class OwnState(NamedTuple):
 
     observations: Float[np.ndarray, "episodes observation"]
     over: Bool[np.ndarray, " episodes"]
+
+
+class Workers:
+    """The user's environments, made when they are needed: as many as ever ran side by side."""
+
+    def __init__(self, make: Callable[..., Any]):
+        self.make = make
+        self.envs: list[Any] = []
+        self.latest: OwnState | None = None
+        """The state that they are in."""
+
+    def first(self, count: int) -> list[Any]:
+        """`count` of them.
+
+        Raises `UserError` if arguments are needed to make one, or what is made is no environment, or twice the same.
+        """
+        while len(self.envs) < count:
+            env = made_by(self.make)
+            if self.envs and env is self.envs[0]:
+                raise UserError(f"{name_of(env)} was made twice and is the same object; make a new one each time.")
+            self.envs.append(env)
+        return self.envs[:count]
+
+    @property
+    def name(self) -> str:
+        """What messages call them."""
+        return name_of(self.first(1)[0])
 
 
 class OwnEnvironment(AbstractBatchEnvironment):
