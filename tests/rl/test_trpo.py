@@ -50,7 +50,7 @@ def outcome(trainer, parameters, lessons):
 
 def test_the_loss_falls_within_the_trust_region(trainer, lessons):
     state = trainer.initial_state()
-    after, progress = trainer._update(state, lessons)
+    after, progress = trainer.update(state, lessons)
     before, _ = outcome(trainer, state.parameters, lessons)
     loss, moved = outcome(trainer, after.parameters, lessons)
     assert loss < before
@@ -76,7 +76,7 @@ def test_nothing_changes_where_no_step_helps(trainer, lessons):
     """Advantages of zero leave nothing to gain."""
     empty = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=jnp.zeros_like)
     state = trainer.initial_state()
-    after, progress = trainer._update(state, empty)
+    after, progress = trainer.update(state, empty)
     assert progress.improvement == 0 and progress.kl == 0
     for new, old in zip(jax.tree.leaves(after.parameters), jax.tree.leaves(state.parameters), strict=True):
         np.testing.assert_array_equal(new, old)
@@ -84,5 +84,5 @@ def test_nothing_changes_where_no_step_helps(trainer, lessons):
 
 def test_a_loss_that_is_not_finite_is_told(trainer, lessons):
     broken = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=lambda a: a * jnp.nan)
-    _, progress = trainer._update(trainer.initial_state(), broken)
+    _, progress = trainer.update(trainer.initial_state(), broken)
     assert not np.isfinite(progress.loss)

@@ -48,9 +48,30 @@ class PolicyTrainer(AbstractTrainer):
             return self._run(state, jnp.asarray(iterations), at_most)
         history = {name: jnp.zeros(at_most) for name in self._names}
         for i in range(iterations):
-            state, numbers = self._step(state, self._explore)
+            state, numbers = self._step(state, self.explore)
             history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
         return state, history
+
+    def explore(
+        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]
+    ) -> tuple[Lesson, Float[Array, "tasks phases"]]:
+        """Act in each task before every inner step of meta-training, and after the last.
+
+        Everything has a leading axis of tasks, `keys` too. Returns what there is to learn from, and the mean returns.
+        Raises `RunFailed` if a simulation breaks down.
+        """
+        explored = self.exploration.explore(learner, tasks, keys, learner.inner.steps)
+        return Lesson(explored.samples, tasks.mode), returns(explored.episodes)
+
+    @eqx.filter_jit
+    def update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Progress]:
+        """The outer loop's part of a meta-iteration: the state after it, and what it has come to.
+
+        `lessons` have a leading axis of tasks and are best those of the learner at `state`.
+        """
+        review = Review(self.exploration, self.learner, lessons, self.mesh, self.task_microbatch)
+        parameters, optimiser, progress = self.outer.update(state.parameters, state.optimiser, review)
+        return MetaState(parameters, optimiser, state.step + 1), progress
 
     @eqx.filter_jit
     def _run(
@@ -58,7 +79,7 @@ class PolicyTrainer(AbstractTrainer):
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         def explore(learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]) -> tuple[Lesson, Array]:
             def work(parameters: PyTree, drawn: tuple[PyTree, Key[Array, " tasks"]]) -> tuple[Lesson, Array]:
-                return self._explore(eqx.combine(parameters, learner), *drawn)
+                return self.explore(eqx.combine(parameters, learner), *drawn)
 
             parameters = eqx.filter(learner, eqx.is_inexact_array)
             return over_devices(work, parameters, (tasks, keys), self.mesh)
@@ -74,7 +95,7 @@ class PolicyTrainer(AbstractTrainer):
         tasks = self.exploration.environment.sample_tasks(task_key, self.tasks_per_step)
         learner = eqx.combine(state.parameters, self.learner)
         lessons, returned = explore(learner, tasks, jr.split(explore_key, self.tasks_per_step))
-        state, progress = self._update(state, lessons)
+        state, progress = self.update(state, lessons)
         spread = 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step)
         numbers = (*progress, returned[:, 0].mean(), returned[:, -1].mean(), spread, *returned.mean(axis=0))
         return state, dict(zip(self._names, numbers, strict=True))
@@ -83,15 +104,3 @@ class PolicyTrainer(AbstractTrainer):
     def _names(self) -> tuple[str, ...]:
         phases = range(self.learner.inner.steps + 1)
         return *Progress._fields, "query_before", "query", "query_ci95", *(f"return_{phase}" for phase in phases)
-
-    def _explore(
-        self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]
-    ) -> tuple[Lesson, Float[Array, "tasks phases"]]:
-        explored = self.exploration.explore(learner, tasks, keys, learner.inner.steps)
-        return Lesson(explored.samples, tasks.mode), returns(explored.episodes)
-
-    @eqx.filter_jit
-    def _update(self, state: MetaState, lessons: Lesson) -> tuple[MetaState, Progress]:
-        review = Review(self.exploration, self.learner, lessons, self.mesh, self.task_microbatch)
-        parameters, optimiser, progress = self.outer.update(state.parameters, state.optimiser, review)
-        return MetaState(parameters, optimiser, state.step + 1), progress
