@@ -78,7 +78,9 @@ def linear_baseline(
     """What `returns` are on average where they were observed: ridge regression on `baseline_features`.
 
     The ridge is more rows, and features are taken out of the returns one by one, each after those before it were
-    taken out of it too (modified Gram–Schmidt): in single precision the normal equations would be too far off.
+    taken out of it too (modified Gram–Schmidt): in single precision the normal equations would be too far off. Under
+    `vmap` the libraries are slow: on a CPU, 40 tasks take 0.03 s this way, 7.5 s by `jnp.linalg.qr` and 8.4 s by
+    `jnp.linalg.lstsq`; on collinear features their errors are 2e-6, 3e-5 and 2e-2.
     """
     features = baseline_features(observations)
     x = features.reshape(-1, features.shape[-1])
