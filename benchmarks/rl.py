@@ -229,8 +229,8 @@ def measure_iteration(options: Options) -> dict[str, Any]:
     peak = peak_memory() / 2**20
 
     tasks, keys = environment.sample_tasks(jr.key(0), options.tasks), jr.split(jr.key(1), options.tasks)
-    lessons, _ = trainer.explore(trainer.learner_at(state), tasks, keys)
-    update = median_seconds(lambda: trainer.update(state, lessons), options.repeats)
+    samples, _ = trainer.explore(trainer.learner_at(state), tasks, keys)
+    update = median_seconds(lambda: trainer.update(state, samples), options.repeats)
     phases = config.inner_steps + 1
     return {
         "preset": options.environment,

@@ -28,32 +28,32 @@ def test_log_prob_is_that_of_independent_normals():
     np.testing.assert_allclose(density.log_prob(x), expected, rtol=1e-5)
 
 
-def test_divergence_is_the_integral_it_stands_for():
+def test_kl_is_the_integral_it_stands_for():
     p, q = gaussian(5, 1), gaussian(5, 1)
     x = np.linspace(-30, 30, 200_001)
     for i in range(5):
         log_p, log_q = (stats.norm.logpdf(x, g.mean[i, 0], np.exp(g.log_std[i, 0])) for g in (p, q))
         integral = np.trapezoid(np.exp(log_p) * (log_p - log_q), x)
-        assert float(p.divergence(q)[i]) == pytest.approx(integral, rel=1e-4)
+        assert float(p.kl(q)[i]) == pytest.approx(integral, rel=1e-4)
 
 
-def test_divergences_of_independent_coordinates_add_up():
+def test_kls_of_independent_coordinates_add_up():
     p, q = gaussian(4, 3), gaussian(4, 3)
     each = [
-        Gaussian(p.mean[:, i : i + 1], p.log_std[:, i : i + 1]).divergence(
+        Gaussian(p.mean[:, i : i + 1], p.log_std[:, i : i + 1]).kl(
             Gaussian(q.mean[:, i : i + 1], q.log_std[:, i : i + 1])
         )
         for i in range(3)
     ]
-    np.testing.assert_allclose(p.divergence(q), sum(each), rtol=1e-5)
+    np.testing.assert_allclose(p.kl(q), sum(each), rtol=1e-5)
 
 
-def test_divergence_from_itself_is_zero_and_at_its_least():
+def test_kl_from_itself_is_zero_and_at_its_least():
     p = gaussian(4, 3)
-    value, slope = jax.value_and_grad(lambda other: p.divergence(other).sum())(p)
+    value, slope = jax.value_and_grad(lambda other: p.kl(other).sum())(p)
     assert float(value) == 0
     np.testing.assert_allclose(np.concatenate(jax.tree.leaves(slope)), 0, atol=1e-6)
-    assert (p.divergence(gaussian(4, 3)) > 0).all()
+    assert (p.kl(gaussian(4, 3)) > 0).all()
 
 
 def test_draws_of_numbers_are_as_many_deviations_from_the_mean_as_the_noise():
@@ -79,17 +79,17 @@ def test_choices_are_drawn_as_often_as_their_probabilities_say():
     assert stats.chisquare(drawn.sum(0), expected).pvalue > 0.01
 
 
-def test_divergence_of_choices_is_the_sum_it_stands_for():
+def test_kl_of_choices_is_the_sum_it_stands_for():
     p, q = categorical(5, 3), categorical(5, 3)
     ps, qs = (np.asarray(jax.nn.softmax(x.logits), np.float64) for x in (p, q))
-    np.testing.assert_allclose(p.divergence(q), (ps * np.log(ps / qs)).sum(-1), rtol=1e-4)
-    np.testing.assert_allclose(p.divergence(p), 0, atol=1e-6)
+    np.testing.assert_allclose(p.kl(q), (ps * np.log(ps / qs)).sum(-1), rtol=1e-4)
+    np.testing.assert_allclose(p.kl(p), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("said", [gaussian(2), categorical(4)], ids=["numbers", "choices"])
-def test_fisher_information_is_the_curvature_of_the_divergence(said):
+def test_fisher_information_is_the_curvature_of_the_kl(said):
     flat, unravel = ravel_pytree(said)
-    hessian = jax.hessian(lambda x: said.divergence(unravel(x)))(flat)
+    hessian = jax.hessian(lambda x: said.kl(unravel(x)))(flat)
     for direction in np.eye(4, dtype=np.float32):
-        ours, _ = ravel_pytree(said.fisher_times(unravel(jnp.asarray(direction))))
+        ours, _ = ravel_pytree(said.fisher_vector_product(unravel(jnp.asarray(direction))))
         np.testing.assert_allclose(ours, hessian @ direction, rtol=1e-5, atol=1e-6)

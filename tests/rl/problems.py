@@ -13,7 +13,7 @@ from mmaml.nn.policy import GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.experience import Experience
-from mmaml.rl.outer import Lesson
+from mmaml.rl.outer import TaskSamples
 
 
 LEARNERS = ("maml", "multi-maml", "mmaml")
@@ -59,7 +59,7 @@ def learner(kind, environment, *, inner_lr=0.1, steps=2, first_order=False, hidd
     return MMAML(prior=prior, modulator=modulator, inner=inner)
 
 
-def lesson(key, environment, phases, rollouts=2):
+def task_samples(key, environment, phases, rollouts=2):
     """Experience of one task that no policy made, though its actions are not unlikely."""
 
     def phase(key):
@@ -71,7 +71,7 @@ def lesson(key, environment, phases, rollouts=2):
         rewards, advantages = jr.normal(keys[4], (steps,)), jr.normal(keys[5], (steps,))
         return Samples(observations, Experience(actions, rewards, advantages, behaviour))
 
-    return Lesson(tuple(phase(k) for k in jr.split(key, phases)), jnp.array(0))
+    return TaskSamples(tuple(phase(k) for k in jr.split(key, phases)), jnp.array(0))
 
 
 def in_double_precision(tree):

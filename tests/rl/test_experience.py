@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmaml.nn.distribution import Gaussian
-from mmaml.rl.experience import Trajectories, advantage_estimates, discounted_sums, learn_from, linear_baseline
+from mmaml.rl.experience import Trajectories, advantage_estimates, discounted_sums, linear_baseline, to_samples
 
 
 RNG = np.random.default_rng(0)
@@ -117,7 +117,7 @@ def test_advantages_weigh_estimates_of_every_length(gae_lambda):
 
 def test_what_is_learnt_from_are_all_steps_in_the_order_of_rollouts():
     episodes = random_trajectories()
-    seen = learn_from(episodes, discount=0.99, gae_lambda=1.0)
+    seen = to_samples(episodes, discount=0.99, gae_lambda=1.0)
     one_by_one = [(r, t) for r in range(3) for t in range(7)]
     for flat, nested in (
         (seen.inputs, episodes.observations),
@@ -131,7 +131,7 @@ def test_what_is_learnt_from_are_all_steps_in_the_order_of_rollouts():
 
 def test_advantages_are_what_was_gained_over_the_baseline_normalised_in_every_task():
     episodes = random_trajectories(4, 20)
-    seen = learn_from(episodes, discount=0.9, gae_lambda=0.5)
+    seen = to_samples(episodes, discount=0.9, gae_lambda=0.5)
     baseline = baseline_in_double_precision(
         np.asarray(episodes.observations), sums_by_loop(np.asarray(episodes.rewards), 0.9)
     )
@@ -145,7 +145,7 @@ def test_advantages_are_what_was_gained_over_the_baseline_normalised_in_every_ta
     tasks = Trajectories(
         tasks.observations, tasks.actions, tasks.rewards * jnp.array([1, 10, 100])[:, None, None], tasks.behaviour
     )
-    advantages = jax.vmap(lambda t: learn_from(t, discount=0.99, gae_lambda=1.0))(tasks).targets.advantages
+    advantages = jax.vmap(lambda t: to_samples(t, discount=0.99, gae_lambda=1.0))(tasks).targets.advantages
     np.testing.assert_allclose(advantages.mean(1), 0, atol=1e-5)
     np.testing.assert_allclose(advantages.std(1), 1, rtol=1e-4)
 
@@ -153,4 +153,4 @@ def test_advantages_are_what_was_gained_over_the_baseline_normalised_in_every_ta
 def test_rewards_that_say_nothing_give_finite_advantages():
     episodes = random_trajectories()
     silent = Trajectories(episodes.observations, episodes.actions, jnp.zeros((3, 7)), episodes.behaviour)
-    assert jnp.isfinite(learn_from(silent, discount=0.99, gae_lambda=1.0).targets.advantages).all()
+    assert jnp.isfinite(to_samples(silent, discount=0.99, gae_lambda=1.0).targets.advantages).all()

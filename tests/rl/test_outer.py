@@ -14,19 +14,19 @@ from mmaml.core.inner import gradient_step
 from mmaml.nn.distribution import Gaussian
 from mmaml.rl.experience import Experience
 from mmaml.rl.explore import Exploration
-from mmaml.rl.objectives import clipped_ratio, divergence, likelihood_ratio, log_likelihood
-from mmaml.rl.outer import Lesson, ProMP, Review, walk
-from tests.rl.problems import ShortPointMass, in_double_precision, learner, lesson, policy
+from mmaml.rl.objectives import clipped_ratio, likelihood_ratio, log_likelihood, mean_kl
+from mmaml.rl.outer import MetaBatch, ProMP, TaskSamples, replay
+from tests.rl.problems import ShortPointMass, in_double_precision, learner, policy, task_samples
 
 
 ENV = ShortPointMass(2)
 EXPLORATION = Exploration(ENV, likelihood_ratio, rollouts=2)
-walked = eqx.filter_jit(walk)
+replayed = eqx.filter_jit(replay)
 stepped = eqx.filter_jit(gradient_step)
 
 
 def outer_loss(outer, learner, given, exploration=EXPLORATION):
-    return outer.loss(walk(exploration, learner, given), given)
+    return outer.loss(replay(exploration, learner, given), given)
 
 
 def flat(tree):
@@ -52,7 +52,7 @@ def some_behaviour(steps=8):
 def test_gradient_through_all_inner_steps_equals_finite_differences(kind, inner_loss):
     with jax.enable_x64(True):
         made = in_double_precision(learner(kind, ENV))
-        given = in_double_precision(lesson(jr.key(0), ENV, phases=3))
+        given = in_double_precision(task_samples(jr.key(0), ENV, phases=3))
         exploration, outer = Exploration(ENV, inner_loss, rollouts=2), ProMP(clip=0.3, kl_penalty=0.5)
         parameters, rest = eqx.partition(made, eqx.is_inexact_array)
         value = jax.jit(lambda p: outer_loss(outer, eqx.combine(p, rest), given, exploration))
@@ -137,16 +137,16 @@ def test_clipped_ratio_is_flat_where_there_is_no_more_to_gain():
 def test_drift_costs_nothing_at_the_behaviour_and_more_beyond():
     behaviour = some_behaviour()
     seen = seen_by(behaviour)
-    cost, slope = jax.value_and_grad(divergence)(behaviour, seen)
+    cost, slope = jax.value_and_grad(mean_kl)(behaviour, seen)
     assert float(cost) == 0
     np.testing.assert_allclose(flat(slope), 0, atol=1e-6)
     moved = Gaussian(behaviour.mean + 0.1, behaviour.log_std)
     expected = np.mean(np.sum(0.01 / (2 * np.exp(2 * behaviour.log_std)), axis=1))
-    assert float(divergence(moved, seen)) == pytest.approx(expected, rel=1e-4)
+    assert float(mean_kl(moved, seen)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
-    given, outer = lesson(jr.key(0), ENV, phases=3), ProMP(kl_penalty=0.0)
+    given, outer = task_samples(jr.key(0), ENV, phases=3), ProMP(kl_penalty=0.0)
     first_order = learner("maml", ENV, first_order=True)
     fomaml = eqx.filter_jit(eqx.filter_grad(lambda m: outer_loss(outer, m, given)))(first_order).prior
     model = TaskModel(first_order.prior)
@@ -160,29 +160,29 @@ def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
 
 
 def test_inner_steps_are_textbook_policy_gradients():
-    given, made = lesson(jr.key(0), ENV, phases=2), learner("maml", ENV, steps=1)
+    given, made = task_samples(jr.key(0), ENV, phases=2), learner("maml", ENV, steps=1)
     seen = given.phases[0]
     gradient = jax.jit(jax.grad(lambda n: likelihood_ratio(TaskModel(n)(seen.inputs), seen.targets)))(made.prior)
     adapted = jax.tree.map(lambda p, g: p - 0.1 * g, made.prior, gradient)
     expected = TaskModel(adapted)(given.phases[1].inputs)
-    np.testing.assert_allclose(flat(walked(EXPLORATION, made, given)[1]), flat(expected), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(flat(replayed(EXPLORATION, made, given)[1]), flat(expected), rtol=1e-4, atol=1e-6)
 
 
-def test_with_identity_modulation_mmaml_walks_like_maml():
-    given, mmaml = lesson(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
+def test_with_identity_modulation_mmaml_replays_like_maml():
+    given, mmaml = task_samples(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
     silent = jax.tree.map(jnp.zeros_like, eqx.filter(mmaml.modulator.heads, eqx.is_array))
     silent = eqx.combine(silent, mmaml.modulator.heads)
     identity = eqx.tree_at(lambda m: m.modulator.heads, mmaml, silent)
     maml = MAML(prior=mmaml.prior, inner=mmaml.inner)
-    paths = [walked(EXPLORATION, m, given) for m in (identity, maml, mmaml)]
+    paths = [replayed(EXPLORATION, m, given) for m in (identity, maml, mmaml)]
     np.testing.assert_allclose(flat(paths[0]), flat(paths[1]), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(flat(paths[2][0]), flat(paths[1][0]))
     assert np.abs(flat(paths[2][1]) - flat(paths[1][1])).max() > 1e-2
 
 
 def test_modulation_is_inferred_from_the_first_phase_alone_and_first_used_in_the_second():
-    given, mmaml = lesson(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
-    said = walked(EXPLORATION, mmaml, given)
+    given, mmaml = task_samples(jr.key(0), ENV, phases=3), learner("mmaml", ENV)
+    said = replayed(EXPLORATION, mmaml, given)
     _, modulation = mmaml.modulator(given.phases[0])
     inner = InnerLoop(0.1, clip_norm=None)
     unmodulated = stepped(inner, TaskModel(mmaml.prior), given.phases[0], likelihood_ratio, 0)
@@ -194,7 +194,7 @@ def test_modulation_is_inferred_from_the_first_phase_alone_and_first_used_in_the
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_drift_of_the_first_phase_teaches_the_prior_and_not_the_modulator(steps):
-    given = lesson(jr.key(0), ENV, phases=steps + 1)
+    given = task_samples(jr.key(0), ENV, phases=steps + 1)
     nothing_gained = eqx.tree_at(lambda s: s.phases[-1].targets.advantages, given, replace_fn=jnp.zeros_like)
     mmaml, outer = learner("mmaml", ENV, steps=steps), ProMP(kl_penalty=1.0)
     gradient = eqx.filter_jit(eqx.filter_grad(lambda m: outer_loss(outer, m, nothing_gained)))(mmaml)
@@ -207,24 +207,24 @@ def test_on_its_own_episodes_a_learner_says_again_what_it_said_while_acting(kind
     made = learner(kind, ENV)
     tasks = ENV.sample_tasks(jr.key(0), 3)
     phases = EXPLORATION.explore(made, tasks, jr.split(jr.key(1), 3), 2).samples
-    said = eqx.filter_jit(jax.vmap(lambda given: walk(EXPLORATION, made, given)))(Lesson(phases, tasks.mode))
+    said = eqx.filter_jit(jax.vmap(lambda given: replay(EXPLORATION, made, given)))(TaskSamples(phases, tasks.mode))
     for phase, again in zip(phases, said, strict=True):
         np.testing.assert_allclose(flat(again), flat(phase.targets.behaviour), rtol=1e-4, atol=1e-5)
 
 
 def test_the_outer_loss_of_a_task_is_gain_plus_mean_drift():
-    given, made = lesson(jr.key(0), ENV, phases=3), learner("maml", ENV)
-    said = walked(EXPLORATION, made, given)
+    given, made = task_samples(jr.key(0), ENV, phases=3), learner("maml", ENV)
+    said = replayed(EXPLORATION, made, given)
     gain = clipped_ratio(said[2], given.phases[2].targets, 0.2)
-    drift = [divergence(said[k], given.phases[k].targets) for k in range(2)]
+    drift = [mean_kl(said[k], given.phases[k].targets) for k in range(2)]
     found = ProMP(clip=0.2, kl_penalty=0.3).loss(said, given)
     np.testing.assert_allclose(found, gain + 0.3 * (drift[0] + drift[1]) / 2, rtol=1e-5)
 
 
 def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_how_far_it_got():
-    lessons = jax.tree.map(lambda *a: jnp.stack(a), *(lesson(jr.key(i), ENV, phases=2) for i in range(3)))
+    tasks = jax.tree.map(lambda *a: jnp.stack(a), *(task_samples(jr.key(i), ENV, phases=2) for i in range(3)))
     made, outer = learner("maml", ENV, steps=1), ProMP(1e-2, epochs=2)
-    review = Review(EXPLORATION, made, lessons, Mesh(jax.devices()[:1], "tasks"))
+    batch = MetaBatch(EXPLORATION, made, tasks, Mesh(jax.devices()[:1], "tasks"))
     parameters, rest = eqx.partition(made, eqx.is_inexact_array)
     numbers, unravel = jax.flatten_util.ravel_pytree(parameters)
 
@@ -232,9 +232,9 @@ def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_how_far_it_got():
     @jax.value_and_grad
     def mean_loss(numbers):
         learner = eqx.combine(unravel(numbers), rest)
-        return jax.vmap(lambda given: outer_loss(outer, learner, given))(lessons).mean()
+        return jax.vmap(lambda given: outer_loss(outer, learner, given))(tasks).mean()
 
-    found, _, progress = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
+    found, _, stats = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), batch)
     losses = []
     first, second, clear = 0.0, 0.0, True
     for epoch in (1, 2):
@@ -246,17 +246,17 @@ def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_how_far_it_got():
         numbers -= 1e-2 * (first / (1 - 0.9**epoch)) / (np.sqrt(second / (1 - 0.999**epoch)) + 1e-8)
     assert clear.mean() > 0.9
     np.testing.assert_allclose(flat(found)[clear], numbers[clear], atol=1e-4)
-    np.testing.assert_allclose(progress.loss, losses[-1], rtol=1e-3)
-    np.testing.assert_allclose(progress.improvement, losses[0] - mean_loss(numbers)[0], rtol=1e-2)
-    last = eqx.filter_jit(jax.vmap(lambda given: walk(EXPLORATION, eqx.combine(found, rest), given)[-1]))(lessons)
-    moved = jax.vmap(divergence)(last, lessons.phases[-1].targets).mean()
-    np.testing.assert_allclose(progress.kl, moved, rtol=1e-4)
+    np.testing.assert_allclose(stats.loss, losses[-1], rtol=1e-3)
+    np.testing.assert_allclose(stats.improvement, losses[0] - mean_loss(numbers)[0], rtol=1e-2)
+    last = eqx.filter_jit(jax.vmap(lambda given: replay(EXPLORATION, eqx.combine(found, rest), given)[-1]))(tasks)
+    moved = jax.vmap(mean_kl)(last, tasks.phases[-1].targets).mean()
+    np.testing.assert_allclose(stats.kl, moved, rtol=1e-4)
 
 
 def test_the_last_loss_is_not_finite_if_an_epoch_s_was_not():
-    lessons = jax.tree.map(lambda a: a[None], lesson(jr.key(0), ENV, phases=2))
+    tasks = jax.tree.map(lambda a: a[None], task_samples(jr.key(0), ENV, phases=2))
     made, outer = learner("maml", ENV, steps=1), ProMP(jnp.inf, epochs=2)
-    review = Review(EXPLORATION, made, lessons, Mesh(jax.devices()[:1], "tasks"))
+    batch = MetaBatch(EXPLORATION, made, tasks, Mesh(jax.devices()[:1], "tasks"))
     parameters = eqx.filter(made, eqx.is_inexact_array)
-    _, _, progress = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), review)
-    assert not np.isfinite(progress.loss)
+    _, _, stats = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), batch)
+    assert not np.isfinite(stats.loss)

@@ -11,8 +11,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from mmaml.rl.build import make_exploration, make_learner, make_outer
-from mmaml.rl.objectives import divergence, likelihood_ratio
-from mmaml.rl.outer import Lesson, Review, walk
+from mmaml.rl.objectives import likelihood_ratio, mean_kl
+from mmaml.rl.outer import MetaBatch, TaskSamples, replay
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.trainer import PolicyTrainer
 from mmaml.rl.trpo import TRPO
@@ -31,58 +31,58 @@ def trainer():
 
 
 @pytest.fixture(scope="module")
-def lessons(trainer):
+def tasks(trainer):
     tasks = trainer.exploration.environment.sample_tasks(jr.key(2), 3)
     phases = trainer.exploration.explore(trainer.learner, tasks, jr.split(jr.key(3), 3), 1).samples
-    return Lesson(phases, tasks.mode)
+    return TaskSamples(phases, tasks.mode)
 
 
-def outcome(trainer, parameters, lessons):
-    """Mean outer loss and mean divergence of the policies that act last."""
+def outcome(trainer, parameters, tasks):
+    """Mean outer loss and mean KL of the policies that act last."""
 
-    def one(lesson):
+    def one(task):
         learner = eqx.combine(parameters, trainer.learner)
-        said, seen = walk(trainer.exploration, learner, lesson)[-1], lesson.phases[-1].targets
-        return likelihood_ratio(said, seen), divergence(said, seen)
+        said, seen = replay(trainer.exploration, learner, task)[-1], task.phases[-1].targets
+        return likelihood_ratio(said, seen), mean_kl(said, seen)
 
-    return jax.tree.map(jnp.mean, jax.vmap(one)(lessons))
+    return jax.tree.map(jnp.mean, jax.vmap(one)(tasks))
 
 
-def test_the_loss_falls_within_the_trust_region(trainer, lessons):
+def test_the_loss_falls_within_the_trust_region(trainer, tasks):
     state = trainer.initial_state()
-    after, progress = trainer.update(state, lessons)
-    before, _ = outcome(trainer, state.parameters, lessons)
-    loss, moved = outcome(trainer, after.parameters, lessons)
+    after, stats = trainer.update(state, tasks)
+    before, _ = outcome(trainer, state.parameters, tasks)
+    loss, moved = outcome(trainer, after.parameters, tasks)
     assert loss < before
-    np.testing.assert_allclose(progress.improvement, before - loss, rtol=1e-3)
-    np.testing.assert_allclose([progress.loss, progress.kl], [loss, moved], rtol=1e-3)
+    np.testing.assert_allclose(stats.improvement, before - loss, rtol=1e-3)
+    np.testing.assert_allclose([stats.loss, stats.kl], [loss, moved], rtol=1e-3)
     # The bound is what limits the step, and it is kept.
     assert 0.3 * CONFIG.max_kl < moved <= CONFIG.max_kl
-    assert outcome(trainer, state.parameters, lessons)[1] < 1e-9
+    assert outcome(trainer, state.parameters, tasks)[1] < 1e-9
 
 
-def test_one_step_of_the_solver_follows_the_gradient(trainer, lessons):
+def test_one_step_of_the_solver_follows_the_gradient(trainer, tasks):
     """With a single step of conjugate gradients the direction is that of the gradient itself."""
     state = trainer.initial_state()
-    review = Review(trainer.exploration, trainer.learner, lessons, trainer.mesh)
-    parameters, _, _ = eqx.filter_jit(TRPO(solver_steps=1).update)(state.parameters, (), review)
+    batch = MetaBatch(trainer.exploration, trainer.learner, tasks, trainer.mesh)
+    parameters, _, _ = eqx.filter_jit(TRPO(solver_steps=1).update)(state.parameters, (), batch)
     change, _ = ravel_pytree(jax.tree.map(jnp.subtract, parameters, state.parameters))
-    gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, lessons)[0])(state.parameters))
+    gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, tasks)[0])(state.parameters))
     cosine = change @ gradient / jnp.linalg.norm(change) / jnp.linalg.norm(gradient)
     np.testing.assert_allclose(cosine, -1, atol=1e-4)
 
 
-def test_nothing_changes_where_no_step_helps(trainer, lessons):
+def test_nothing_changes_where_no_step_helps(trainer, tasks):
     """Advantages of zero leave nothing to gain."""
-    empty = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=jnp.zeros_like)
+    empty = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, tasks, replace_fn=jnp.zeros_like)
     state = trainer.initial_state()
-    after, progress = trainer.update(state, empty)
-    assert progress.improvement == 0 and progress.kl == 0
+    after, stats = trainer.update(state, empty)
+    assert stats.improvement == 0 and stats.kl == 0
     for new, old in zip(jax.tree.leaves(after.parameters), jax.tree.leaves(state.parameters), strict=True):
         np.testing.assert_array_equal(new, old)
 
 
-def test_a_loss_that_is_not_finite_is_told(trainer, lessons):
-    broken = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, lessons, replace_fn=lambda a: a * jnp.nan)
-    _, progress = trainer.update(trainer.initial_state(), broken)
-    assert not np.isfinite(progress.loss)
+def test_a_loss_that_is_not_finite_is_told(trainer, tasks):
+    broken = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, tasks, replace_fn=lambda a: a * jnp.nan)
+    _, stats = trainer.update(trainer.initial_state(), broken)
+    assert not np.isfinite(stats.loss)

@@ -25,11 +25,11 @@ class AbstractDistribution(eqx.Module):
         """Logarithm of the density or probability of `x`."""
 
     @abc.abstractmethod
-    def divergence(self, other: Any) -> Float[Array, "*batch"]:
+    def kl(self, other: Any) -> Float[Array, "*batch"]:
         """KL(self ‖ other), another of the same kind."""
 
     @abc.abstractmethod
-    def fisher_times(self, change: Any) -> "AbstractDistribution":
+    def fisher_vector_product(self, change: Any) -> "AbstractDistribution":
         """The Fisher information times a change of what makes the distribution up."""
 
 
@@ -52,13 +52,13 @@ class Gaussian(AbstractDistribution):
         z = (x - self.mean) * jnp.exp(-self.log_std)
         return -jnp.sum(0.5 * z**2 + self.log_std + 0.5 * jnp.log(2 * jnp.pi), axis=-1)
 
-    def divergence(self, other: "Gaussian") -> Float[Array, "*batch"]:
+    def kl(self, other: "Gaussian") -> Float[Array, "*batch"]:
         """KL(self ‖ other)."""
         ratio = jnp.exp(2 * (self.log_std - other.log_std))
         z = (self.mean - other.mean) * jnp.exp(-other.log_std)
         return jnp.sum(other.log_std - self.log_std + 0.5 * (ratio + z**2 - 1), axis=-1)
 
-    def fisher_times(self, change: "Gaussian") -> "Gaussian":
+    def fisher_vector_product(self, change: "Gaussian") -> "Gaussian":
         """The Fisher information times a change of mean and logarithm of the deviation."""
         return Gaussian(change.mean * jnp.exp(-2 * self.log_std), 2 * change.log_std)
 
@@ -80,12 +80,12 @@ class Categorical(AbstractDistribution):
         """Logarithm of the probability of a choice."""
         return jnp.sum(x * jax.nn.log_softmax(self.logits), axis=-1)
 
-    def divergence(self, other: "Categorical") -> Float[Array, "*batch"]:
+    def kl(self, other: "Categorical") -> Float[Array, "*batch"]:
         """KL(self ‖ other)."""
         log_p, log_q = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
 
-    def fisher_times(self, change: "Categorical") -> "Categorical":
+    def fisher_vector_product(self, change: "Categorical") -> "Categorical":
         """The Fisher information, the covariance of the choices, times a change of the logits."""
         p = jax.nn.softmax(self.logits)
         return Categorical(p * (change.logits - jnp.sum(p * change.logits, axis=-1, keepdims=True)))

@@ -35,7 +35,7 @@ class Experience(eqx.Module):
     behaviour: AbstractDistribution
 
 
-def learn_from(trajectories: Trajectories, *, discount: float, gae_lambda: float) -> Samples:
+def to_samples(trajectories: Trajectories, *, discount: float, gae_lambda: float) -> Samples:
     """All steps of one task's rollouts, one after the other, with normalised advantages.
 
     `trajectories` have the leading axis `rollouts`. The baseline is fitted to the very returns it is subtracted from,

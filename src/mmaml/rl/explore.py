@@ -19,7 +19,7 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
-from mmaml.rl.experience import Trajectories, learn_from
+from mmaml.rl.experience import Trajectories, to_samples
 from mmaml.rl.rollout import rollout
 
 
@@ -86,7 +86,7 @@ def _explore(
             models = _improve(exploration, learner, models, samples[-1], tasks.mode, phase - 1)
         phase_keys = jax.vmap(lambda key, phase=phase: jr.fold_in(key, phase))(keys)
         episodes.append(rollout(exploration.environment, models, tasks, phase_keys, exploration.rollouts))
-        samples.append(_learn(exploration, episodes[-1]))
+        samples.append(_to_samples(exploration, episodes[-1]))
     return Explored(tuple(samples), tuple(episodes), models)
 
 
@@ -114,8 +114,8 @@ def _improve(
 
 
 @eqx.filter_jit
-def _learn(exploration: Exploration, episodes: Trajectories) -> Samples:
+def _to_samples(exploration: Exploration, episodes: Trajectories) -> Samples:
     def one(rollouts: Trajectories) -> Samples:
-        return learn_from(rollouts, discount=exploration.discount, gae_lambda=exploration.gae_lambda)
+        return to_samples(rollouts, discount=exploration.discount, gae_lambda=exploration.gae_lambda)
 
     return jax.vmap(one)(episodes)

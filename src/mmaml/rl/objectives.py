@@ -24,9 +24,9 @@ def clipped_ratio(policy: AbstractDistribution, seen: Experience, clip: float) -
     return -jnp.mean(gain)
 
 
-def divergence(policy: AbstractDistribution, seen: Experience) -> Float[Array, ""]:
+def mean_kl(policy: AbstractDistribution, seen: Experience) -> Float[Array, ""]:
     """Mean KL(π_old ‖ π)."""
-    return jnp.mean(seen.behaviour.divergence(policy))
+    return jnp.mean(seen.behaviour.kl(policy))
 
 
 def _ratio(policy: AbstractDistribution, seen: Experience) -> Float[Array, " steps"]:

@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from mmaml.nn.distribution import AbstractDistribution
-from mmaml.rl.objectives import divergence, likelihood_ratio
-from mmaml.rl.outer import AbstractOuter, Lesson, Progress, Review
+from mmaml.rl.objectives import likelihood_ratio, mean_kl
+from mmaml.rl.outer import AbstractOuter, MetaBatch, OuterStats, TaskSamples
 
 
 class TRPO(AbstractOuter):
@@ -32,36 +32,36 @@ class TRPO(AbstractOuter):
         del parameters
         return ()
 
-    def update(self, parameters: PyTree, state: PyTree, review: Review) -> tuple[PyTree, PyTree, Progress]:
-        """New parameters, no state, and the progress, which is none if no step was found."""
+    def update(self, parameters: PyTree, state: PyTree, batch: MetaBatch) -> tuple[PyTree, PyTree, OuterStats]:
+        """New parameters, no state, and the stats; where no step was found, nothing has changed."""
 
-        def last(parameters: PyTree, lesson: Lesson) -> AbstractDistribution:
-            return review.walk(parameters, lesson)[-1]
+        def last(parameters: PyTree, task: TaskSamples) -> AbstractDistribution:
+            return batch.replay(parameters, task)[-1]
 
-        def loss(parameters: PyTree, lesson: Lesson) -> Float[Array, ""]:
-            return likelihood_ratio(last(parameters, lesson), lesson.phases[-1].targets)
+        def loss(parameters: PyTree, task: TaskSamples) -> Float[Array, ""]:
+            return likelihood_ratio(last(parameters, task), task.phases[-1].targets)
 
-        def outcome(parameters: PyTree, lesson: Lesson) -> tuple[Array, Array]:
-            policy, seen = last(parameters, lesson), lesson.phases[-1].targets
-            return likelihood_ratio(policy, seen), divergence(policy, seen)
+        def outcome(parameters: PyTree, task: TaskSamples) -> tuple[Array, Array]:
+            policy, seen = last(parameters, task), task.phases[-1].targets
+            return likelihood_ratio(policy, seen), mean_kl(policy, seen)
 
         def curvature(direction: PyTree) -> PyTree:
-            """The Hessian of the divergence times `direction`.
+            """The Hessian of the mean KL times `direction`.
 
             Where nothing has changed yet it is JᵀFJ, with J the Jacobian of what policies say and F their Fisher
             information, so no second derivative of the way there is needed.
             """
 
-            def product(both: tuple[PyTree, PyTree], lesson: Lesson) -> Float[Array, ""]:
+            def product(both: tuple[PyTree, PyTree], task: TaskSamples) -> Float[Array, ""]:
                 parameters, direction = both
-                said, change = jax.jvp(lambda p: last(p, lesson), (parameters,), (direction,))
-                pull = jax.lax.stop_gradient(said.fisher_times(change))
-                return jnp.divide(optax.tree.vdot(said, pull), len(lesson.phases[-1].inputs))
+                said, change = jax.jvp(lambda p: last(p, task), (parameters,), (direction,))
+                pull = jax.lax.stop_gradient(said.fisher_vector_product(change))
+                return jnp.divide(optax.tree.vdot(said, pull), len(task.phases[-1].inputs))
 
-            _, (result, _) = review.mean_value_and_grad(product, (parameters, direction))
+            _, (result, _) = batch.mean_value_and_grad(product, (parameters, direction))
             return result
 
-        before, gradient = review.mean_value_and_grad(loss, parameters)
+        before, gradient = batch.mean_value_and_grad(loss, parameters)
         direction, _ = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=self.solver_steps)
         # Conjugate gradients leave a residual orthogonal to what they found: this is direction · curvature(direction).
         bend = optax.tree.vdot(direction, gradient)
@@ -70,7 +70,7 @@ class TRPO(AbstractOuter):
         def attempt(search: _Search) -> _Search:
             step = length * self.shrink**search.tried
             candidate = jax.tree.map(lambda p, d: p - step * d, parameters, direction)
-            loss, moved = review.mean(outcome, candidate)
+            loss, moved = batch.mean(outcome, candidate)
             return _Search(candidate, (loss < before) & (moved <= self.max_kl), search.tried + 1, loss, moved)
 
         def go_on(search: _Search) -> Array:
@@ -81,7 +81,7 @@ class TRPO(AbstractOuter):
         search = jax.lax.while_loop(go_on, attempt, search)
         parameters = jax.tree.map(lambda new, old: jnp.where(search.found, new, old), search.candidate, parameters)
         after = jnp.where(search.found, search.loss, before)
-        return parameters, state, Progress(after, before - after, jnp.where(search.found, search.moved, nothing))
+        return parameters, state, OuterStats(after, before - after, jnp.where(search.found, search.moved, nothing))
 
 
 class _Search(NamedTuple):
