@@ -3,6 +3,8 @@
 from mmaml.api import load as load
 from mmaml.api import resume as resume
 from mmaml.api import train as train
+from mmaml.classification.model import AdaptedClassifier as AdaptedClassifier
+from mmaml.classification.model import ClassificationModel as ClassificationModel
 from mmaml.core.inner import InnerLoop as InnerLoop
 from mmaml.core.inner import LearnedRates as LearnedRates
 from mmaml.core.inner import adapt as adapt
@@ -28,6 +30,8 @@ from mmaml.core.task import Samples as Samples
 from mmaml.core.task import Task as Task
 from mmaml.regression.model import AdaptedRegressor as AdaptedRegressor
 from mmaml.regression.model import RegressionModel as RegressionModel
+from mmaml.rl.model import PolicyModel as PolicyModel
+from mmaml.rl.use import AdaptedPolicy as AdaptedPolicy
 from mmaml.runs.errors import Interrupted as Interrupted
 from mmaml.runs.errors import RunFailed as RunFailed
 from mmaml.runs.errors import UserError as UserError

@@ -114,8 +114,8 @@ def _unknown(what: str, name: str, known: Collection[str]) -> str:
 def load(path: str | Path) -> Any:
     """A trained model from a run's folder, or from a file that `mmaml export` made.
 
-    It is a `RegressionModel`, or what its domain has in the place of that. Raises `UserError` if there is none, or
-    it is damaged.
+    It is a `RegressionModel`, a `ClassificationModel` or a `PolicyModel`. Raises `UserError` if there is none, or it is
+    damaged.
     """
     path = Path(path)
     if path.is_dir():
