@@ -8,6 +8,7 @@ from mmaml.classification.model import ClassificationModel as ClassificationMode
 from mmaml.core.inner import InnerLoop as InnerLoop
 from mmaml.core.inner import LearnedRates as LearnedRates
 from mmaml.core.inner import adapt as adapt
+from mmaml.core.inner import formed as formed
 from mmaml.core.learners import MAML as MAML
 from mmaml.core.learners import MMAML as MMAML
 from mmaml.core.learners import AbstractLearner as AbstractLearner
@@ -20,6 +21,7 @@ from mmaml.core.modulation import FiLM as FiLM
 from mmaml.core.modulation import Gate as Gate
 from mmaml.core.modulation import Modulation as Modulation
 from mmaml.core.modulation import Modulator as Modulator
+from mmaml.core.modulation import Operator as Operator
 from mmaml.core.modulation import modulate as modulate
 from mmaml.core.network import AbstractNetwork as AbstractNetwork
 from mmaml.core.network import MetaOnly as MetaOnly

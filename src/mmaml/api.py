@@ -25,8 +25,9 @@ from mmaml.runs.folder import RunFolder
 def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False, **options: Any) -> Any:
     """Meta-train, evaluate and write a report, as `mmaml train PRESET` does; returns the trained model, as `load` does.
 
-    `options` are those of the command, with underscores; several values are a list. The run is kept in the
-    folder `out` (default: runs/<setting>-<learner>-<budget>), from where `resume` goes on with it.
+    `options` are those of the command, with underscores; several values are a list. The run is kept in the folder
+    `out` (default: runs/<setting>-<learner>-<budget>), from where `resume` goes on with it. On CPUs tasks are shared
+    out over all cores, unless JAX was in use before: then over the devices it has.
 
     Raises `UserError` for an unknown preset, an option or a value that cannot be, data that cannot be used, or a folder
     that holds a run already, unless it is to `overwrite` it; `Interrupted` after Ctrl-C; `RunFailed` if the training
@@ -39,6 +40,8 @@ def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False
 
 def resume(run: str | Path) -> Any:
     """Go on with the run in the folder `run`, as `mmaml resume` does; returns the trained model.
+
+    A `Note` says so if JAX was in use before with another number of devices than the run's, on which it goes on.
 
     Raises what `train` raises.
     """

@@ -1,5 +1,7 @@
 """The inner loop against closed forms, finite differences, and its two engines against each other."""
 
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.core.inner import InnerLoop, LearnedRates, adapt
+from mmaml.core.inner import InnerLoop, LearnedRates, adapt, formed
 from mmaml.core.modulation import FiLM
-from mmaml.core.network import TaskModel
+from mmaml.core.network import AbstractNetwork, TaskModel
 from mmaml.core.task import Samples
 from tests.core.problems import CONTEXTS, film, mse, network, samples
 
@@ -187,3 +189,85 @@ def test_dual_engine_says_why_it_cannot_be_used():
     inner = InnerLoop(0.1, clip_value=1.0, engine="dual")
     with pytest.raises(ValueError, match="clip_value"):
         final(inner, TaskModel(network(jr.key(0))), samples(jr.key(2), 3))
+
+
+def test_an_adapted_model_can_be_adapted_further_by_either_engine():
+    net = network(jr.key(0), (2, 32, 32, 1))
+    support = samples(jr.key(2), 2)
+    four = final(InnerLoop(0.05, steps=4, engine="materialised"), TaskModel(net), support)
+    for engine in ("dual", "materialised"):
+        half = final(InnerLoop(0.05, steps=2), TaskModel(net), support)
+        assert not isinstance(half.network.hidden[1], eqx.nn.Linear)
+        assert half.network.widths == net.widths
+        again = final(InnerLoop(0.05, steps=2, engine=engine), half, support)
+        np.testing.assert_allclose(again(support.inputs), four(support.inputs), rtol=1e-5)
+
+
+def test_a_model_s_weights_can_be_formed():
+    net = network(jr.key(0), (2, 32, 32, 1))
+    support = samples(jr.key(2), 2)
+    dual = formed(final(InnerLoop(0.05, steps=2), TaskModel(net), support))
+    plain = final(InnerLoop(0.05, steps=2, engine="materialised"), TaskModel(net), support)
+    assert jax.tree.structure(dual) == jax.tree.structure(plain)
+    assert relative_difference(dual, plain) < 1e-6
+
+
+@pytest.mark.parametrize("engine", ["dual", "materialised"])
+@pytest.mark.parametrize(("kind", "wide"), [(jnp.bfloat16, False), (jnp.float32, True)])
+def test_numbers_keep_their_precision(engine, kind, wide):
+    def cast(tree):
+        return jax.tree.map(lambda leaf: leaf.astype(kind), tree)
+
+    with jax.enable_x64(wide):
+        net, support = cast(network(jr.key(0), (2, 32, 32, 1))), cast(samples(jr.key(2), 2))
+        adapted = final(InnerLoop(0.05, steps=2, engine=engine), TaskModel(net), support)
+        assert adapted(support.inputs).dtype == kind
+
+
+def test_a_layer_of_one_number_keeps_its_shape():
+    class Scalar(AbstractNetwork):
+        body: eqx.nn.Sequential
+        head: eqx.nn.Linear
+        linear_once = True
+        widths = ()
+
+        def __call__(self, x, modulation):
+            return self.head(self.body(x))
+
+    body = eqx.nn.Sequential([eqx.nn.Linear(2, 32, key=jr.key(0)), eqx.nn.Lambda(jnp.tanh)])
+    net = Scalar(body, eqx.nn.Linear(32, "scalar", key=jr.key(1)))
+    support = Samples(jnp.ones((1, 2)), jnp.ones(1))
+    both = [final(InnerLoop(0.05, steps=1, engine=e), TaskModel(net), support) for e in ("dual", "materialised")]
+    query = jr.normal(jr.key(2), (7, 2))
+    assert both[0](query).shape == (7,)
+    np.testing.assert_allclose(both[0](query), both[1](query), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": -1}, "-1 gradient steps; it must be 0 or more"),
+        ({"steps": 2.0}, "2.0 gradient steps; it must be 0 or more, a whole number"),
+        ({"clip_norm": -1.0}, "`clip_norm` is -1.0; it must be greater than 0"),
+        ({"clip_value": 0.0}, "`clip_value` is 0.0; it must be greater than 0"),
+        ({"rates": -0.1}, "`rates` is -0.1; it must be 0 or more"),
+        ({"rates": ()}, "a tuple of at least one"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        InnerLoop(**options)
+
+
+@pytest.mark.parametrize(("name", "value"), [("adapts", "heads"), ("engine", "materialized")])
+def test_unknown_names_are_refused_where_types_are_not_checked(name, value):
+    inner = InnerLoop()
+    object.__setattr__(inner, name, value)
+    with pytest.raises(ValueError, match=f"`{name}` is '{value}'; it must be one of "):
+        inner.__check_init__()
+
+
+def test_numbers_of_numpy_and_jax_are_numbers():
+    for rates in (np.float32(0.5), jnp.float32(0.5), np.array(0.5)):
+        assert InnerLoop(rates, steps=np.int64(3)) == InnerLoop(0.5, steps=3)
+    assert InnerLoop(jnp.array([0.5, 0.25])).rates == (0.5, 0.25)

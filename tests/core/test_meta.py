@@ -85,3 +85,9 @@ def test_judged_before_the_gradient_steps_too_a_learner_starts_better():
         return jax.vmap(lambda model, query: mse(model(query.inputs), query.targets))(models, tasks.query).mean()
 
     assert prior_loss(0.5) < 0.8 * prior_loss(0.0)
+
+
+def test_more_iterations_than_fit_are_refused():
+    t = trainer("maml")
+    with pytest.raises(ValueError, match="5 meta-iterations do not fit into a dispatch of at most 3"):
+        t.run(t.initial_state(), 5, 3)

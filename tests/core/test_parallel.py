@@ -26,3 +26,8 @@ def test_gradient_is_that_of_the_mean():
     expected = jax.value_and_grad(lambda w: jnp.mean((tasks @ w) ** 2))(slope)
     np.testing.assert_allclose(value, expected[0], rtol=1e-5)
     np.testing.assert_allclose(gradient, expected[1], rtol=1e-5)
+
+
+def test_no_tasks_at_a_time_are_refused():
+    with pytest.raises(ValueError, match="0 tasks are to be worked on at a time"):
+        mean_over_tasks(lambda scale, task: scale * task, 1.0, jnp.ones(3), all_devices(), 0)

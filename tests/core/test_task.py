@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,3 +43,9 @@ def test_every_mode_takes_its_turn_at_the_remainder():
     source = mixture(3)
     firsts = {int(source.sample(jr.key(seed), 1).mode[0]) for seed in range(30)}
     assert firsts == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("sources", "names"), [((Numbered(0), Numbered(1)), ("x",)), ((), ())])
+def test_a_mixture_needs_sources_and_a_name_for_each(sources, names):
+    with pytest.raises(ValueError, match=r"at least one source, and each a name"):
+        Mixture(sources, names)

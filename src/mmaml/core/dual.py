@@ -7,7 +7,7 @@ can keep the pairs (h_k, −α δ_k) and apply them to its input: K inner produc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class FastLinear(eqx.Module):
@@ -17,8 +17,19 @@ class FastLinear(eqx.Module):
     inputs: Float[Array, "*tasks rank in"]
     changes: Float[Array, "*tasks rank out"]
 
-    def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
-        """Output for one input vector."""
+    @property
+    def in_features(self) -> int:
+        """As of `eqx.nn.Linear`."""
+        return self.inputs.shape[-1]
+
+    @property
+    def out_features(self) -> int:
+        """As of `eqx.nn.Linear`."""
+        return self.changes.shape[-1]
+
+    def __call__(self, x: Float[Array, " in"], *, key: PRNGKeyArray | None = None) -> Float[Array, " out"]:
+        """Output for one input vector; `key` is there for `eqx.nn.Sequential`, as in Equinox's own layers."""
+        del key
         shares = _project(self.inputs, x) + float(self.slow.use_bias)
         y = x @ self.slow.weight.T + _combine(shares, self.changes)
         return y if self.slow.bias is None else y + self.slow.bias
@@ -34,14 +45,24 @@ class Factors(eqx.Module):
 def fasten(layer: eqx.nn.Linear) -> FastLinear:
     """The layer before any step: no pairs yet."""
     out_size, in_size = layer.weight.shape
-    return FastLinear(layer, jnp.zeros((0, in_size)), jnp.zeros((0, out_size)))
+    kind = layer.weight.dtype
+    return FastLinear(layer, jnp.zeros((0, in_size), kind), jnp.zeros((0, out_size), kind))
+
+
+def materialise(layer: FastLinear) -> eqx.nn.Linear:
+    """The layer with its new weights formed."""
+    weight = layer.slow.weight + layer.changes.T @ layer.inputs
+    bias = None if layer.slow.bias is None else layer.slow.bias + layer.changes.sum(0)
+    return eqx.tree_at(lambda old: (old.weight, old.bias), layer.slow, (weight, bias), is_leaf=lambda x: x is None)
 
 
 def pays(layer: eqx.nn.Linear, rank: int) -> bool:
     """Whether `rank` pairs are faster than a copy of the weights they stand for.
 
-    By measurement on CPUs: while they hold less than five fourths as many numbers.
+    By measurement on CPUs: while they hold less than five fourths as many numbers. Not for layers of scalars.
     """
+    if "scalar" in (layer.in_features, layer.out_features):
+        return False
     out_size, in_size = layer.weight.shape
     return 4 * rank * (in_size + out_size) < 5 * in_size * out_size
 
@@ -49,7 +70,8 @@ def pays(layer: eqx.nn.Linear, rank: int) -> bool:
 def empty_factors(layer: FastLinear, points: int) -> Factors:
     """Zeros for `Tapped`, one pair for each of `points` examples."""
     out_size, in_size = layer.slow.weight.shape
-    return Factors(jnp.zeros((points, in_size)), jnp.zeros((points, out_size)))
+    kind = layer.slow.weight.dtype
+    return Factors(jnp.zeros((points, in_size), kind), jnp.zeros((points, out_size), kind))
 
 
 def extend(layer: FastLinear, gradient: Factors, rate: Float[Array, ""]) -> FastLinear:
@@ -106,8 +128,19 @@ class Tapped(eqx.Module):
     layer: FastLinear
     slot: Factors
 
-    def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
+    @property
+    def in_features(self) -> int:
+        """As of `eqx.nn.Linear`."""
+        return self.layer.in_features
+
+    @property
+    def out_features(self) -> int:
+        """As of `eqx.nn.Linear`."""
+        return self.layer.out_features
+
+    def __call__(self, x: Float[Array, " in"], *, key: PRNGKeyArray | None = None) -> Float[Array, " out"]:
         """Output for one input vector: the layer's own."""
+        del key
         return self.layer(_tap(x, self.slot.inputs)) + self.slot.deltas
 
 

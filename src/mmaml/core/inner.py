@@ -9,8 +9,9 @@
   one matrix product for all tasks together.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import equinox as eqx
 import jax
@@ -26,6 +27,7 @@ from mmaml.core.dual import (
     extend,
     factored_square_norm,
     fasten,
+    materialise,
     pays,
 )
 from mmaml.core.modulation import Modulation
@@ -81,8 +83,22 @@ class LearnedRates(eqx.Module):
 
 
 def _fixed(rates: Any) -> Any:
-    """An array of rates as a tuple of numbers, so that the outer loop does not train it."""
-    return tuple(map(float, rates)) if isinstance(rates, np.ndarray | jax.Array) else rates
+    """An array of rates as a number or a tuple of them, so that the outer loop does not train it."""
+    if not isinstance(rates, np.generic | np.ndarray | jax.Array):
+        return rates
+    numbers = np.asarray(rates, float).tolist()
+    return tuple(numbers) if isinstance(numbers, list) else numbers
+
+
+def whole_steps(steps: Any) -> int:
+    """A number of gradient steps as Python has it. Raises `ValueError` for one that is not whole, or less than 0."""
+    try:
+        count = operator.index(steps)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ValueError(f"a task is adapted to in {steps!r} gradient steps; it must be 0 or more, a whole number.")
+    return count
 
 
 class InnerLoop(eqx.Module):
@@ -97,15 +113,31 @@ class InnerLoop(eqx.Module):
     - `clip_value`: bound on each entry of an inner gradient; needs the materialised engine.
     - `adapts`: `"all"` parameters, or the `"head"` alone (ANIL, Raghu et al. 2020).
     - `engine`: `"auto"` takes the dual engine where it applies; there each layer decides whether pairs pay.
+      Forward-mode differentiation (`jax.jvp`, `jax.hessian`) needs the materialised one.
+
+    Raises `ValueError` for values that cannot be.
     """
 
     rates: float | tuple[float | Float[Array, ""], ...] | LearnedRates = eqx.field(converter=_fixed, default=1e-3)
-    steps: int = eqx.field(static=True, default=5)
+    steps: int = eqx.field(static=True, converter=whole_steps, default=5)
     first_order: bool = eqx.field(static=True, default=False)
     clip_norm: float | None = eqx.field(static=True, default=200.0)
     clip_value: float | None = eqx.field(static=True, default=None)
     adapts: Adapts = eqx.field(static=True, default="all")
     engine: Engine = eqx.field(static=True, default="auto")
+
+    def __check_init__(self) -> None:
+        for name, allowed in (("adapts", get_args(Adapts)), ("engine", get_args(Engine))):
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"`{name}` is {value!r}; it must be one of {', '.join(map(repr, allowed))}.")
+        for name in ("clip_norm", "clip_value"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ValueError(f"`{name}` is {value!r}; it must be greater than 0, or None for no bound.")
+        rates = self.rates if isinstance(self.rates, tuple) else (self.rates,)
+        if not rates or any(isinstance(rate, float | int) and not rate >= 0 for rate in rates):
+            raise ValueError(
+                f"`rates` is {self.rates!r}; it must be 0 or more, or a tuple of at least one such number."
+            )
 
     def rates_at(self, step: int, network: AbstractNetwork) -> PyTree:
         """Step sizes of step `step`, one entry for each layer or lone parameter of `network`."""
@@ -120,9 +152,12 @@ def adapt(
 ) -> Iterator[TaskModel]:
     """Yield the task's model after 0, 1, …, `steps` gradient steps (default: those of meta-training).
 
-    Raises `ValueError` if the dual engine is asked for where it does not apply.
+    After steps of the dual engine a layer is no `eqx.nn.Linear` but what computes the same: `formed` has its weights.
+
+    Raises `ValueError` for `steps` that are no whole number or less than 0, or if the dual engine is asked for where it
+    does not apply.
     """
-    steps = inner.steps if steps is None else steps
+    steps = inner.steps if steps is None else whole_steps(steps)
     take = _dual if _choose_dual(inner, model.network) else _materialised
     for adapted in take(inner, model, support, loss, steps):
         settled = adapted.network.settle(support.inputs, adapted.modulation)
@@ -161,7 +196,7 @@ def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:
 def _shrink(clip_norm: float | None, square_norm: Float[Array, ""]) -> Float[Array, ""]:
     """What to multiply a gradient with so that it is no longer than `clip_norm`."""
     if clip_norm is None:
-        return jnp.ones(())
+        return jnp.ones_like(square_norm)
     return clip_norm / jnp.sqrt(jnp.maximum(square_norm, clip_norm**2))
 
 
@@ -170,11 +205,22 @@ def _descend(rate: PyTree, parameters: PyTree, gradient: PyTree) -> PyTree:
 
 
 def _total(numbers: Iterable[Array]) -> Float[Array, ""]:
-    return sum(numbers, start=jnp.zeros(()))
+    return jnp.asarray(sum(numbers, start=0.0))
+
+
+def formed(model: TaskModel) -> TaskModel:
+    """The same model with all its weights in `eqx.nn.Linear` layers again, whatever engine adapted it."""
+
+    def form(node: PyTree) -> PyTree:
+        return materialise(node) if isinstance(node, FastLinear) else node
+
+    network = jax.tree.map(form, model.network, is_leaf=_is_layer)
+    return TaskModel(network, model.modulation, model.embedding)
 
 
 def gradient_step(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step: int) -> TaskModel:
     """The model after step number `step` (from 0), by the materialised engine."""
+    model = formed(model)
     fast, slow = eqx.partition(model.network, adaptable(model.network, inner.adapts))
 
     def with_fast(fast: PyTree) -> TaskModel:

@@ -47,14 +47,24 @@ class AbstractTrainer(eqx.Module):
         """The optimiser's state before the first meta-iteration."""
 
     @abc.abstractmethod
+    def _dispatch(
+        self, state: MetaState, iterations: int, at_most: int
+    ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
+        """What `run` does."""
+
     def run(
         self, state: MetaState, iterations: int, at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
 
-        Returns the new state, and for each iteration the `loss`, not finite if training is broken, and other numbers;
-        entries from `iterations` on are zero.
+        Returns the new state, and for each iteration the `loss`, not finite if training is broken, and other numbers
+        that the trainer's class names; entries from `iterations` on are zero.
+
+        Raises `ValueError` for more `iterations` than `at_most`.
         """
+        if iterations > at_most:
+            raise ValueError(f"{iterations} meta-iterations do not fit into a dispatch of at most {at_most}.")
+        return self._dispatch(state, iterations, at_most)
 
     def initial_state(self) -> MetaState:
         """The state before the first meta-iteration, on every device."""
@@ -90,6 +100,8 @@ def repeat(
 class MetaTrainer(AbstractTrainer):
     """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
 
+    For each meta-iteration `run` returns the `loss` (on its tasks, before its update) and the `gradient_norm`.
+
     - `post_modulation_share`: this share of the outer loss is the query loss before any gradient step, the rest the one
       after the last. In the paper only the last counts; the modulation is then free to leave a bad start to the steps.
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
@@ -110,14 +122,9 @@ class MetaTrainer(AbstractTrainer):
         """The optimiser's state before the first meta-iteration."""
         return self.optimiser.init(parameters)
 
-    def run(
+    def _dispatch(
         self, state: MetaState, iterations: int, at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-        """Do `iterations` ≤ `at_most` meta-iterations in one dispatch; only a new `at_most` compiles anew.
-
-        Returns the new state, and for each iteration the `loss` (on that iteration's tasks, before its update) and
-        the `gradient_norm`; entries from `iterations` on are zero.
-        """
         return self._run(state, jnp.asarray(iterations), at_most)
 
     @eqx.filter_jit

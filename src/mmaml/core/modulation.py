@@ -34,8 +34,11 @@ class Gate(eqx.Module):
         return self.gate * h
 
 
-Modulation = tuple[FiLM | Gate | None, ...]
-"""τ: one operator per block of the network, `None` where a block is not modulated."""
+BlockModulation = Callable[[Float[Array, "*positions units"]], Float[Array, "*positions units"]]
+"""What is done to the pre-activations of a block: `FiLM`, `Gate`, or an `eqx.Module` of one's own."""
+
+Modulation = tuple[BlockModulation | None, ...]
+"""τ: one for each block of the network, `None` where a block is not modulated."""
 
 
 def modulate(
@@ -50,7 +53,7 @@ class Operator(NamedTuple):
     """A way to modulate a block: how many numbers each unit needs, and how a vector of them is used."""
 
     numbers_per_unit: int
-    from_vector: Callable[[Float[Array, " numbers"]], FiLM | Gate]
+    from_vector: Callable[[Float[Array, " numbers"]], BlockModulation]
 
 
 OPERATORS: dict[str, Operator] = {
@@ -60,7 +63,7 @@ OPERATORS: dict[str, Operator] = {
     "softmax": Operator(1, lambda tau: Gate(jax.nn.softmax(tau))),
 }
 """The paper's operators by name; `scale` is FiLM without its shift, as in its reinforcement
-learning. Softmax attends over a block's units and is not rescaled by their number."""
+learning. Softmax attends over a block's units and is not rescaled by their number. More can be put in."""
 
 
 class AbstractEncoder(eqx.Module):

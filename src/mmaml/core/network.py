@@ -26,7 +26,11 @@ class AbstractNetwork(eqx.Module):
     head: eqx.AbstractVar[PyTree]
 
     linear_once: ClassVar[bool] = False
-    """True if each `eqx.nn.Linear` inside is applied to one vector per example; the dual engine needs that."""
+    """True if each `eqx.nn.Linear` inside is called just once for an example, with one vector.
+
+    The dual engine needs that. It puts other layers in their places, which have `in_features` and `out_features` but no
+    `weight`: a network that shares a layer, reads its weights or calls it twice must leave this false.
+    """
 
     @property
     @abc.abstractmethod

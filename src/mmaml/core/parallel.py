@@ -66,6 +66,8 @@ def _sum_of_chunks(
     microbatch: int | None,
 ) -> PyTree:
     """Sum of `work(parameters, chunk, weights)` over chunks of the tasks; all the weights sum to one."""
+    if microbatch is not None and microbatch < 1:
+        raise ValueError(f"{microbatch} tasks are to be worked on at a time; it must be at least 1, or None for all.")
     count = jax.tree.leaves(tasks)[0].shape[0]
     chunks = -(-count // (mesh.size * (microbatch or count)))
     padding = -count % (mesh.size * chunks)

@@ -51,10 +51,18 @@ class Mixture(AbstractTaskSource):
 
     `r` is drawn anew for each batch, so that no mode gains when `n` is not a multiple of `M`.
     The sources must yield tasks of one common shape. Every source's own modes are counted as one.
+    Raises `ValueError` unless there are as many names as sources, at least one.
     """
 
     sources: tuple[AbstractTaskSource, ...]
     names: tuple[str, ...] = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if len(self.names) != len(self.sources) or not self.sources:
+            raise ValueError(
+                f"a mixture of {len(self.sources)} sources has the names {self.names}; give at least one source, and "
+                "each a name."
+            )
 
     @property
     def modes(self) -> tuple[str, ...]:

@@ -3,11 +3,13 @@
 import abc
 import io
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 from rich.console import Console
@@ -20,7 +22,7 @@ from mmaml.experiments.statistics import by_mode
 from mmaml.runs.checkpoint import Checkpoints
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
-from mmaml.runs.errors import Interrupted
+from mmaml.runs.errors import Interrupted, Note
 from mmaml.runs.files import read_json, write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
@@ -97,8 +99,11 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
     """Do what is left to do of the run in `folder`, and return its result.
 
     Raises what `mmaml.runs.training.train` raises, `Interrupted` also after that, and `UserError` if another process
-    works on the run.
+    works on the run. A `Note` says so if the run was begun on another number of devices.
     """
+    if (begun := folder.read_config()["devices"]) != (here := jax.device_count()):
+        message = f"{folder.path} was begun on {begun} devices and goes on with {here}, so not bit for bit"
+        warnings.warn(message, Note, stacklevel=2)
     with folder.locked():
         try:
             iterations, learner = train_run(folder, experiment, console, track)

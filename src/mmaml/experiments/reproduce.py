@@ -1,12 +1,10 @@
 """The runs of a table: done where they are missing, resumed where they are half done."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 from rich.markup import escape
 
@@ -14,7 +12,7 @@ from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.experiments.experiment import complete_run
 from mmaml.experiments.table import TableSpec, write_table
 from mmaml.runs.config import from_dict, require, to_dict
-from mmaml.runs.errors import DataError, Note, UserError
+from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.trackers import no_tracker
@@ -65,9 +63,6 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
         experiment = spec.experiment(replace(config, task_microbatch=begun.task_microbatch))
         if experiment.config != begun:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
-        if stored["devices"] != (here := jax.device_count()):
-            message = f"{path} was begun on {stored['devices']} devices and goes on with {here}, so not bit for bit"
-            warnings.warn(message, Note, stacklevel=2)
     else:
         experiment = spec.experiment(config)
         folder = RunFolder.create(path, config.DOMAIN, config.short_name, to_dict(experiment.config))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 Initialiser = Callable[[PRNGKeyArray, tuple[int, int]], Float[Array, "out in"]]
 """Draws the weights of a layer from a key and their shape."""
 
+HE: Initialiser = jax.nn.initializers.he_normal(in_axis=1, out_axis=0)
 GLOROT: Initialiser = jax.nn.initializers.glorot_uniform(in_axis=1, out_axis=0)
 
 

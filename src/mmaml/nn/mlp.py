@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.modulation import Modulation, modulate
 from mmaml.core.network import AbstractNetwork, MetaOnly
-from mmaml.nn.linear import Initialiser, linear
+from mmaml.nn.linear import HE, Initialiser, linear
 
 
 class MLP(AbstractNetwork):
@@ -34,11 +34,11 @@ class MLP(AbstractNetwork):
         out_size: int,
         hidden_sizes: Sequence[int],
         *,
-        initialise: Initialiser,
+        initialise: Initialiser = HE,
         context: Float[Array, " context"] | MetaOnly | None = None,
         key: PRNGKeyArray,
     ):
-        """Weights are drawn by `initialise(key, (out, in))`, biases are zero."""
+        """Weights are drawn by `initialise(key, (out, in))`, by He's rule if not told, biases are zero."""
         context_size = 0 if context is None else jax.tree.leaves(context)[0].size
         sizes = [in_size + context_size, *hidden_sizes, out_size]
         keys = jr.split(key, len(sizes) - 1)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.core.network import MetaOnly
+from mmaml.nn.linear import HE
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
 from mmaml.regression.own import load_tasks
@@ -71,4 +71,4 @@ def _small(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "out in"]:
     return 0.01 * jr.normal(key, shape)
 
 
-_INITIALISERS = {"small": _small, "he": jax.nn.initializers.he_normal(in_axis=1, out_axis=0)}
+_INITIALISERS = {"small": _small, "he": HE}

@@ -99,7 +99,9 @@ def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
     inputs = _numbers(x, "x")
     inputs = inputs[:, None] if inputs.ndim == 1 else inputs
     if inputs.ndim != 2 or inputs.shape[1] != in_size:
-        raise ValueError(f"x has the shape {np.shape(x)}; it must be (points, {in_size}).")
+        raise ValueError(
+            f"x has the shape {np.shape(x)}; it must be (points, {in_size}){' or (points,)' * (in_size == 1)}."
+        )
     return inputs
 
 
@@ -108,6 +110,9 @@ def _numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
         numbers = np.ma.filled(np.ma.asarray(values, float), np.nan)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be finite numbers: {error}.") from error
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{name} must be finite numbers.")
+    if len(odd := np.argwhere(~np.isfinite(numbers))):
+        first = tuple(odd[0].tolist())
+        raise ValueError(
+            f"{name} must be finite numbers, but {name}[{', '.join(map(str, first))}] is {numbers[first]}."
+        )
     return numbers

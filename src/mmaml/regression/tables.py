@@ -13,7 +13,7 @@ from jaxtyping import Float
 from mmaml.runs.errors import UserError
 
 
-LARGEST = 1e100
+LARGEST = 1e70
 """No number in a file is larger."""
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}

@@ -9,6 +9,7 @@ import jax
 import jax.random as jr
 import numpy as np
 
+from mmaml.core.inner import whole_steps
 from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.rl.build import make_exploration, make_learner
@@ -43,9 +44,7 @@ class PolicyModel:
 
         Raises `ValueError` for what does not fit, and `RunFailed` if a simulation breaks down.
         """
-        steps = self.learner.inner.steps if steps is None else steps
-        if steps < 0:
-            raise ValueError(f"a task is adapted to in {steps} gradient steps; it must be 0 or more.")
+        steps = self.learner.inner.steps if steps is None else whole_steps(steps)
         if mode is not None and mode not in self.modes:
             raise ValueError(f"{self.config.environment} has no mode {mode!r}; give one of {', '.join(self.modes)}.")
         environment = self.exploration.environment

@@ -19,6 +19,10 @@ from mmaml.rl.outer import AbstractOuter, MetaBatch, OuterStats, TaskSamples
 class PolicyTrainer(AbstractTrainer):
     """Raises the mean return after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
 
+    For each meta-iteration `run` returns the `OuterStats` and the mean return of the tasks in each phase, `return_0`,
+    `return_1`, …, of which the first is also `query_before` and the last `query`, with `query_ci95`, half the width of
+    its 95 % interval over tasks. Only where the environment is in JAX is a dispatch one program.
+
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
     - `mesh`: by default all of JAX's devices.
     """
@@ -35,15 +39,9 @@ class PolicyTrainer(AbstractTrainer):
         """The optimiser's state before the first meta-iteration."""
         return self.outer.init(parameters)
 
-    def run(
+    def _dispatch(
         self, state: MetaState, iterations: int, at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-        """Do `iterations` ≤ `at_most` meta-iterations, in one dispatch if the environment is in JAX.
-
-        Returns the new state, and for each iteration the `OuterStats`, the mean return of the tasks in each phase,
-        `return_0`, `return_1`, …, of which the first is also `query_before` and the last `query`, with `query_ci95`,
-        half the width of its 95 % interval over tasks. Entries from `iterations` on are zero.
-        """
         if isinstance(self.exploration.environment, AbstractJaxEnvironment):
             return self._run(state, jnp.asarray(iterations), at_most)
         history = {name: jnp.zeros(at_most) for name in self._names}

@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from mmaml.core.inner import Loss
+from mmaml.core.inner import Loss, whole_steps
 from mmaml.core.learners import MMAML, AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
 from mmaml.core.task import AbstractTaskSource, Samples
@@ -61,13 +61,16 @@ def adapt_to(
 ) -> TaskModel:
     """The task's model after `steps` gradient steps (default: as in meta-training).
 
-    Raises `ValueError` if `steps` is negative, or the learner is Multi-MAML and `mode` is none of `modes`.
+    Raises `ValueError` if `steps` is no whole number or less than 0, `mode` is none of `modes`, or the learner is
+    Multi-MAML and not told it.
     """
-    if steps is not None and steps < 0:
-        raise ValueError(f"a task is adapted to in {steps} gradient steps; it must be 0 or more.")
-    if isinstance(learner, MultiMAML) and mode not in modes:
-        raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(modes)}; got {mode!r}.")
-    index = modes.index(mode) if mode in modes else 0
+    steps = None if steps is None else whole_steps(steps)
+    if mode not in modes and (mode is not None or isinstance(learner, MultiMAML)):
+        told = (
+            "Multi-MAML must be told the task's mode" if isinstance(learner, MultiMAML) else "the task's mode must be"
+        )
+        raise ValueError(f"{told}, one of {', '.join(modes)}; got {mode!r}.")
+    index = 0 if mode is None else modes.index(mode)
     return _adapt(learner, support, jnp.asarray(index), loss, steps)
 
 
