@@ -279,13 +279,18 @@ def test_multi_maml_must_be_told_the_mode(runs):
     [
         ([[1, 2]], [1], 1, r"must be \(points, 1\)"),
         ([1, 2], [1], 1, "both must have the same"),
-        ([np.nan], [1], 1, "finite"),
+        ([1, np.nan], [1, 1], 1, r"x must be finite numbers, but x\[1\] is nan"),
         ([1], [1], -1, "in -1 gradient steps; it must be 0 or more"),
     ],
 )
 def test_model_says_what_is_wrong_with_its_input(runs, x, y, steps, message):
     with pytest.raises(ValueError, match=message):
         mmaml.load(runs / "mmaml").adapt(x, y, steps=steps)
+
+
+def test_a_mode_that_there_is_not_is_refused_by_every_learner(runs):
+    with pytest.raises(ValueError, match="one of sinusoid, linear; got 'cubic'"):
+        mmaml.load(runs / "mmaml").adapt([0.0], [1.0], mode="cubic")
 
 
 def test_train_refuses_a_folder_with_a_run_unless_told_to_overwrite(capsys, run):
