@@ -77,7 +77,7 @@ def _draw(
     """
     family = FAMILIES[name]
     low, high = jnp.array(family.ranges).T
-    affine = jnp.array(FAMILIES[name].affine)
+    affine = jnp.array(family.affine)
     centre = jnp.full(affine.shape, 0.5)
 
     def draw_one(u: Float[Array, " parameters"]) -> tuple[Float[Array, "queries 1"], Float[Array, ""]]:

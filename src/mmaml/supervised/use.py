@@ -66,10 +66,8 @@ def adapt_to(
     """
     steps = None if steps is None else whole_steps(steps)
     if mode not in modes and (mode is not None or isinstance(learner, MultiMAML)):
-        told = (
-            "Multi-MAML must be told the task's mode" if isinstance(learner, MultiMAML) else "the task's mode must be"
-        )
-        raise ValueError(f"{told}, one of {', '.join(modes)}; got {mode!r}.")
+        told = "Multi-MAML must be told the task's mode," if mode is None else "the task's mode must be"
+        raise ValueError(f"{told} one of {', '.join(modes)}; got {mode!r}.")
     index = 0 if mode is None else modes.index(mode)
     return _adapt(learner, support, jnp.asarray(index), loss, steps)
 
