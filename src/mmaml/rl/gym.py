@@ -4,13 +4,14 @@
 """
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from mmaml.rl.camera import Camera, camera_for
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.environment import POLICY_RANGE, AbstractJaxEnvironment, AbstractMujocoEnvironment
@@ -18,6 +19,7 @@ from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
+from mmaml.rl.plane import Plane
 from mmaml.runs.errors import UserError
 
 
@@ -25,10 +27,6 @@ try:
     import gymnasium
 except ImportError:
     raise UserError("gymnasium is not installed: pip install 'mmaml[rl]'.") from None
-
-if TYPE_CHECKING:
-    from mmaml.rl.camera import Camera
-    from mmaml.rl.plane import Plane
 
 _CLASSES: dict[str, type[AbstractJaxEnvironment] | type[AbstractMujocoEnvironment]] = {
     "PointMass": PointMass,
@@ -123,9 +121,6 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._drawn is None:
             raise gymnasium.error.ResetNeeded("call reset() before render(): there is no episode yet")
         if self._camera is None:
-            # Only here is something needed to draw with.
-            from mmaml.rl.camera import camera_for
-
             self._camera = camera_for(self.environment)
         task = jax.tree.map(lambda leaf: leaf[0], self._drawn)
         (picture,) = self._camera.film(np.stack(self._seen), self._actions(), task, [len(self._seen) - 1])
