@@ -95,14 +95,12 @@ def measure(options: Options) -> dict[str, Any]:
     import jax
     import jax.random as jr
     import numpy as np
-    from jax.sharding import NamedSharding, PartitionSpec
 
     from mmaml.classification.build import cross_entropy, make_learner
     from mmaml.classification.presets import ClassificationConfig
     from mmaml.classification.tasks import ImageTasks
-    from mmaml.core.meta import MetaTrainer
     from mmaml.nn.conv import Conv3x3
-    from mmaml.supervised.build import make_optimiser
+    from mmaml.supervised.build import make_trainer
 
     if options.convolution != "mmaml":
         Conv3x3.__call__ = {"library": library, "patches": patches}[options.convolution]
@@ -119,18 +117,7 @@ def measure(options: Options) -> dict[str, Any]:
     counts = np.full(CLASSES, IMAGES)
     source = ImageTasks(images, counts, way=config.way, shot=config.shot, queries=config.queries, name="random")
     learner = make_learner(config, channels=COLOURS, modes=source.modes, key=jr.key(0))
-    trainer = MetaTrainer(
-        source=source,
-        learner=learner,
-        loss=cross_entropy,
-        optimiser=make_optimiser(config, learner),
-        tasks_per_step=config.meta_batch,
-        key=jr.key(1),
-        task_microbatch=config.task_microbatch,
-    )
-    on_devices = eqx.filter_shard(trainer.source, NamedSharding(trainer.mesh, PartitionSpec()))
-    trainer = eqx.tree_at(lambda t: t.source, trainer, on_devices)
-
+    trainer = make_trainer(config, source, learner, cross_entropy, tasks_per_step=config.meta_batch, key=jr.key(1))
     state = trainer.initial_state()
     began = time.perf_counter()
     jax.block_until_ready(trainer.run(state, 0, options.iterations))

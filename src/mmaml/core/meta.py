@@ -48,7 +48,7 @@ class AbstractTrainer(eqx.Module):
 
     @abc.abstractmethod
     def _dispatch(
-        self, state: MetaState, iterations: int, at_most: int
+        self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """What `run` does."""
 
@@ -64,7 +64,7 @@ class AbstractTrainer(eqx.Module):
         """
         if iterations > at_most:
             raise ValueError(f"{iterations} meta-iterations do not fit into a dispatch of at most {at_most}.")
-        return self._dispatch(state, iterations, at_most)
+        return self._dispatch(state, jnp.asarray(iterations), at_most)
 
     def initial_state(self) -> MetaState:
         """The state before the first meta-iteration, on every device."""
@@ -122,13 +122,8 @@ class MetaTrainer(AbstractTrainer):
         """The optimiser's state before the first meta-iteration."""
         return self.optimiser.init(parameters)
 
-    def _dispatch(
-        self, state: MetaState, iterations: int, at_most: int
-    ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-        return self._run(state, jnp.asarray(iterations), at_most)
-
     @eqx.filter_jit
-    def _run(
+    def _dispatch(
         self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         return repeat(self._step, state, iterations, at_most, ("loss", "gradient_norm"))

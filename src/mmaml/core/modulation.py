@@ -63,7 +63,7 @@ OPERATORS: dict[str, Operator] = {
     "softmax": Operator(1, lambda tau: Gate(jax.nn.softmax(tau))),
 }
 """The paper's operators by name; `scale` is FiLM without its shift, as in its reinforcement
-learning. Softmax attends over a block's units and is not rescaled by their number. More can be put in."""
+learning. Softmax attends over a block's units and is not rescaled by their number."""
 
 
 class AbstractEncoder(eqx.Module):
@@ -84,41 +84,42 @@ class Modulator(eqx.Module):
 
     encoder: AbstractEncoder
     heads: tuple[eqx.nn.Linear | None, ...]
-    operator: str = eqx.field(static=True)
+    operator: Operator = eqx.field(static=True)
 
     def __init__(
         self,
         encoder: AbstractEncoder,
         widths: Sequence[int],
         *,
-        operator: str = "film",
+        operator: str | Operator = "film",
         blocks: Sequence[int] | None = None,
         key: PRNGKeyArray,
     ):
         """Make the heads for a network whose blocks have `widths` units.
 
-        `blocks` are the indices of the blocks to modulate, by default all.
+        `operator` is the name of one of `OPERATORS` or one of your own; `blocks` are the indices of the blocks to
+        modulate, by default all.
 
         Raises `ValueError` for an unknown operator or a block the network does not have.
         """
-        if operator not in OPERATORS:
-            raise ValueError(f"unknown modulation {operator!r}; choose one of {', '.join(OPERATORS)}")
+        if isinstance(operator, str):
+            if operator not in OPERATORS:
+                raise ValueError(f"unknown modulation {operator!r}; choose one of {', '.join(OPERATORS)}")
+            operator = OPERATORS[operator]
         blocks = range(len(widths)) if blocks is None else blocks
         if missing := [b for b in blocks if not 0 <= b < len(widths)]:
             raise ValueError(
                 f"cannot modulate block {missing[0]}: the network has blocks 0 to {len(widths) - 1}; "
                 "list only those in `blocks`"
             )
-        numbers = OPERATORS[operator].numbers_per_unit
         self.encoder = encoder
         self.operator = operator
         self.heads = tuple(
-            eqx.nn.Linear(encoder.embedding_size, numbers * width, key=k) if i in blocks else None
+            eqx.nn.Linear(encoder.embedding_size, operator.numbers_per_unit * width, key=k) if i in blocks else None
             for i, (width, k) in enumerate(zip(widths, jr.split(key, len(widths)), strict=True))
         )
 
     def __call__(self, support: Samples) -> tuple[Float[Array, " embedding"], Modulation]:
         """Task embedding υ and modulation τ of one task."""
         embedding = self.encoder(support)
-        from_vector = OPERATORS[self.operator].from_vector
-        return embedding, tuple(head and from_vector(head(embedding)) for head in self.heads)
+        return embedding, tuple(head and self.operator.from_vector(head(embedding)) for head in self.heads)

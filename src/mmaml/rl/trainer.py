@@ -40,12 +40,12 @@ class PolicyTrainer(AbstractTrainer):
         return self.outer.init(parameters)
 
     def _dispatch(
-        self, state: MetaState, iterations: int, at_most: int
+        self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         if isinstance(self.exploration.environment, AbstractJaxEnvironment):
-            return self._run(state, jnp.asarray(iterations), at_most)
+            return self._run(state, iterations, at_most)
         history = {name: jnp.zeros(at_most) for name in self._names}
-        for i in range(iterations):
+        for i in range(int(iterations)):
             state, numbers = self._step(state, self.explore)
             history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
         return state, history

@@ -13,6 +13,7 @@ from mmaml.core.inner import InnerLoop, LearnedRates, Loss
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.core.network import AbstractNetwork
+from mmaml.core.parallel import all_devices
 from mmaml.core.task import AbstractTaskSource
 from mmaml.supervised.config import SupervisedConfig
 
@@ -64,7 +65,10 @@ def make_trainer(
     key: PRNGKeyArray,
 ) -> MetaTrainer:
     """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration."""
-    trainer = MetaTrainer(
+    mesh = all_devices()
+    # Data lie on every device from the beginning, or each dispatch would send them there.
+    source = eqx.filter_shard(source, NamedSharding(mesh, PartitionSpec()))
+    return MetaTrainer(
         source=source,
         learner=learner,
         loss=loss,
@@ -73,10 +77,8 @@ def make_trainer(
         key=key,
         post_modulation_share=config.post_modulation_share,
         task_microbatch=config.task_microbatch,
+        mesh=mesh,
     )
-    # Data lie on every device from the beginning, or each dispatch would send them there.
-    everywhere = NamedSharding(trainer.mesh, PartitionSpec())
-    return eqx.tree_at(lambda t: t.source, trainer, eqx.filter_shard(source, everywhere))
 
 
 def _matrices(parameters: PyTree) -> PyTree:
