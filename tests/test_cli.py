@@ -250,6 +250,19 @@ def test_python_trains_and_resumes_what_the_command_line_does(runs, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file() and (tmp_path / "run" / "result.json").is_file()
 
 
+def test_python_evaluates_what_the_command_line_does(capsys, run):
+    (run / "report.html").unlink()
+    more = mmaml.evaluate(run, tasks=20, steps=3)
+    assert not (run / "report.html").exists()
+    assert (
+        more["stages"] == json.loads(mmaml_command(capsys, "evaluate {} --tasks 20 --steps 3 --json", run)[1])["stages"]
+    )
+    stored = json.loads((run / "result.json").read_text())["stages"]
+    assert mmaml.evaluate(str(run))["stages"] == stored and (run / "report.html").is_file()
+    with pytest.raises(UserError, match="--tasks is 1, but must be at least 2"):
+        mmaml.evaluate(run, tasks=1)
+
+
 @pytest.mark.parametrize(
     ("preset", "options", "message"),
     [

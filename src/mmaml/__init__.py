@@ -1,5 +1,6 @@
 """Multimodal model-agnostic meta-learning via task-aware modulation."""
 
+from mmaml.api import evaluate as evaluate
 from mmaml.api import load as load
 from mmaml.api import resume as resume
 from mmaml.api import train as train

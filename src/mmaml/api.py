@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mmaml.domains import DOMAINS, PRESETS, open_experiment
 from mmaml.experiments.config import ExperimentConfig
-from mmaml.experiments.experiment import AbstractExperiment, complete_run
+from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
 from mmaml.experiments.modelfile import read_model
 from mmaml.report.html import write_report
 from mmaml.runs import trackers
@@ -48,6 +48,25 @@ def resume(run: str | Path) -> Any:
     folder, experiment = reopen(Path(run))
     complete(folder, experiment)
     return load(folder.path)
+
+
+def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = None) -> dict[str, Any]:
+    """Evaluate the run in the folder `run`, as `mmaml evaluate` does, and return what its `result.json` holds.
+
+    Its `stages` are the results after 0, 1, … gradient steps: the `mean` over tasks, `ci95`, half the width of its 95 %
+    interval, and the same `per_mode`. The tasks are the same for every learner; how many, and how many gradient steps,
+    is up to the run's budget, and `result.json` and report are written anew. With `tasks` or `steps` of your own
+    nothing is written, so that a run can be looked at while it trains.
+
+    Raises `UserError` for fewer than two `tasks`, negative `steps`, a run that has no checkpoint yet, or one that is
+    being trained, unless nothing is to be written.
+    """
+    folder = RunFolder.open(Path(run))
+    prepare_jax()
+    result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
+    if tasks is None and steps is None:
+        write_report([folder], folder.report_path)
+    return result
 
 
 def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[RunFolder, AbstractExperiment]:

@@ -18,9 +18,9 @@ from rich.markup import escape
 
 from mmaml import api
 from mmaml.cli_data import data
-from mmaml.domains import DOMAINS, PRESETS, TABLES, open_experiment
+from mmaml.domains import DOMAINS, PRESETS, TABLES
 from mmaml.experiments.config import Budget
-from mmaml.experiments.experiment import AbstractExperiment, evaluate_run
+from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.html import write_report
 from mmaml.report.read import Run as RunRead
@@ -86,13 +86,10 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
         steps: Gradient steps on each; default: as in meta-training.
         json: Print the result as JSON.
     """
-    folder = RunFolder.open(run)
-    prepare_jax()
     with _console(json).status("evaluating"):
-        result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
-    if tasks is None and steps is None:
-        write_report([folder], folder.report_path)
-    _show_results([replace(evaluated, result=result) for evaluated in read_runs([folder])], result if json else None)
+        result = api.evaluate(run, tasks=tasks, steps=steps)
+    runs = read_runs([RunFolder.open(run)])
+    _show_results([replace(evaluated, result=result) for evaluated in runs], result if json else None)
 
 
 @app.command
