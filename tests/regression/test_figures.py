@@ -1,7 +1,6 @@
 import functools
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -49,8 +48,7 @@ def table_sources(modes: int = 2, in_size: int = 1) -> Sources:
     """Noisy points of y = 100 + 10 m + x for mode m, in sources like those of a user's own files."""
     rng = np.random.default_rng(0)
     by_mode = [
-        [Table(Path("t.csv"), x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))]
-        for m in range(modes)
+        [Table("t.csv", x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))] for m in range(modes)
     ]
     scaler = Scaler.fit([table for tables in by_mode for table in tables])
     names = tuple(f"_mode${m}$" for m in range(modes))

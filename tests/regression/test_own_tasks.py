@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -118,7 +117,7 @@ def known_files(run):
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, -7.3e5, 1e-9])
 def test_a_constant_column_scales_to_nothing_and_others_keep_their_digits(constant):
     x = np.column_stack([np.full(1000, constant), 1.7e9 + np.arange(1000) % 2])
-    scaler = Scaler.fit([Table(Path("t.csv"), x, np.full(1000, constant))])
+    scaler = Scaler.fit([Table("t.csv", x, np.full(1000, constant))])
     np.testing.assert_allclose(scaler.scale_x(x)[:, 0], 0, atol=1e-6)
     np.testing.assert_allclose(scaler.scale_y(np.full(3, constant)), 0, atol=1e-6)
     np.testing.assert_allclose(scaler.scale_x(x)[:, 1], np.tile([-1, 1], 500), atol=1e-5)
@@ -189,6 +188,55 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         load_tasks(tmp_path, shots=2, queries=2)
 
 
+def gathered(folder):
+    """The files of `make_folder(folder)` as one beside it, rows of all tasks in turn; its tasks are t0, t1, …"""
+    rows = []
+    for path in sorted(folder.glob("*/*.csv")):
+        points = path.read_text().split()[1:]
+        rows += [(i, f"{path.parent.name}, t{path.stem} ,{point},seen") for i, point in enumerate(points)]
+    return write(folder.parent / "all.csv", "\n".join(["mode,task,x,y,note", *(row for _, row in sorted(rows))]))
+
+
+def test_tasks_of_one_file_are_those_of_as_many(tmp_path):
+    make_folder(tmp_path / "many")
+    one, many = load_tasks(gathered(tmp_path / "many"), 3, 4), load_tasks(tmp_path / "many", 3, 4)
+    assert [line.replace("/t", "/").replace(" ", ".csv ") for line in one.files] == list(many.files)
+    for ours, theirs in ((one.train, many.train), (one.held_out, many.held_out)):
+        jax.tree.map(np.testing.assert_array_equal, ours.sample(jr.key(0), 20), theirs.sample(jr.key(0), 20))
+
+
+def test_a_file_of_tasks_trains_and_must_stay_as_it_is(tmp_path, capsys):
+    make_folder(tmp_path / "many")
+    file, run = gathered(tmp_path / "many"), tmp_path / "run"
+    small = "--budget smoke --meta-iterations 2 --hidden 8 --encoder-hidden 3 --inner-steps 1 --shots 3 --queries 4"
+    assert mmaml_command(capsys, f"train regression {small} --data {file} --out {run}").code == 0
+    result = json.loads((run / "result.json").read_text())
+    assert list(result["stages"][-1]["per_mode"]) == ["a", "b"] and result["held_out_files"] == 4
+    file.write_text(file.read_text() + "\na,t0,0.5,0.5,late")
+    code, _, err = mmaml_command(capsys, "resume {}", run)
+    assert code == 2 and "1 edited (a/t0)" in err
+    assert replace(PRESETS["regression"], data=str(file)).short_name == "regression-all"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\n1,2\n", "all.csv has the columns x, y; in a file of many tasks one column `task` must say"),
+        ("task,task,x,y\na,a,1,2\n", "one column `task` must say"),
+        ("task,mode,mode,x,y\na,b,c,1,2\n", "one column `mode` may say"),
+        ("task,x,y\na,1,2\n,3,4\n", "all.csv, row 3, column task is empty"),
+        ("task,mode,x,y\na,m,1,2\na, ,3,4\n", "all.csv, row 3, column mode is empty"),
+        ("task,x,y\na,1,2\nb,3,four\n", "all.csv, row 3, column y: 'four' is not a finite number"),
+        ("task,x,y\na,1,2\n", "all.csv, task a has 1 points, but a task needs 2 support and 2 query points"),
+        ("task,x,y\n" + "a,1,2\n" * 4, "mode 'tasks' has only .*all.csv, task a; it takes at least 3 tasks"),
+        ("task,y\na,1\n", "the inputs must be x, or x1, x2"),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_tasks_is_named(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load_tasks(write(tmp_path / "all.csv", text), shots=2, queries=2)
+
+
 @pytest.mark.parametrize(("name", "message"), [("few.csv", "No such file"), ("", "Is a directory")])
 def test_a_path_that_is_no_file_is_named(tmp_path, name, message):
     with pytest.raises(UserError, match=f"cannot be read: {message}"):
@@ -206,7 +254,7 @@ def test_files_are_read_as_programs_write_them(tmp_path):
 def test_copies_of_a_task_are_spoken_of(tmp_path):
     make_folder(tmp_path)
     write(tmp_path / "b" / "9.csv", (tmp_path / "a" / "0.csv").read_text() + "\n")
-    with pytest.warns(Note, match="1 files hold the same numbers as another, b/9.csv those of a/0.csv for one"):
+    with pytest.warns(Note, match="b/9.csv holds the same numbers as a/0.csv[.] Learnt"):
         load_tasks(tmp_path, 3, 4)
 
 

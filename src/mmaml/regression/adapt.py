@@ -31,6 +31,6 @@ def adapt_files(
 def _check_inputs(table: Table, in_size: int) -> None:
     if (seen := table.x.shape[1]) != in_size:
         raise UserError(
-            f"{table.path} has the input columns {', '.join(input_columns(seen))}, but the model was trained on "
+            f"{table.place} has the input columns {', '.join(input_columns(seen))}, but the model was trained on "
             f"{', '.join(input_columns(in_size))}. Give it these."
         )

@@ -1,4 +1,4 @@
-"""A person's own tasks: one CSV file a task, sub-folders as modes if there are any."""
+"""A person's own tasks: points drawn from their tables, some of which are held out."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
+from mmaml.regression.read import read_tasks
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import Table, read_table
+from mmaml.regression.tables import Table
 from mmaml.regression.tasks import Sources
 from mmaml.runs.errors import Note, UserError
 
@@ -82,32 +83,33 @@ def _scaled(table: Table, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"
     try:
         return scaler.scale_x(table.x), scaler.scale_y(table.y)
     except ValueError as error:
-        raise UserError(f"{table.path}: {error}") from error
+        raise UserError(f"{table.place}: {error}") from error
 
 
-def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()) -> Sources:
-    """Read a folder of CSV files.
+def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) -> Sources:
+    """Read a folder of CSV files, or one CSV file of many tasks.
 
     Every fifth task of each mode, in a fixed random order, is held out, but two at least.
 
-    Raises `UserError` that names file, row and column for anything that cannot be used, and if the files are not
+    Raises `UserError` that names file, row and column for anything that cannot be used, and if the tasks are not
     those of the list `known`, unless that is empty.
     """
-    by_mode = _read_folder(folder)
-    files = {t.path.relative_to(folder).as_posix(): t.digest for tables in by_mode.values() for t in tables}
+    by_mode = read_tasks(path)
+    digests = {name: table.digest for tables in by_mode.values() for name, table in tables.items()}
     if known:
-        _refuse_changes(folder, dict(line.rsplit(" ", 1) for line in known), files)
+        _refuse_changes(path, dict(line.rsplit(" ", 1) for line in known), digests)
     train, held_out = {}, {}
-    for mode, tables in by_mode.items():
+    for mode, named in by_mode.items():
+        tables = [*named.values()]
         for table in tables:
             if len(table.y) < shots + queries:
                 raise UserError(
-                    f"{table.path} has {len(table.y)} points, but a task needs {shots} support and {queries} query "
-                    "points. Remove the file, or lower --shots or --queries."
+                    f"{table.place} has {len(table.y)} points, but a task needs {shots} support and {queries} query "
+                    "points. Remove it, or lower --shots or --queries."
                 )
         if len(tables) <= LEAST_HELD_OUT:
             raise UserError(
-                f"mode {mode!r} has only {', '.join(str(table.path) for table in tables)}; it takes at least "
+                f"mode {mode!r} has only {'; '.join(table.place for table in tables)}; it takes at least "
                 f"{LEAST_HELD_OUT + 1} tasks, one to learn from and {LEAST_HELD_OUT} to be judged on."
             )
         order = np.random.default_rng(0).permutation(len(tables))
@@ -120,24 +122,23 @@ def load_tasks(folder: Path, shots: int, queries: int, known: Sequence[str] = ()
         parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
         return Mixture(parts, tuple(by_mode))
 
-    _speak_of_copies(files)
-    listing = tuple(f"{name} {digest}" for name, digest in files.items())
+    _speak_of_copies(digests)
+    listing = tuple(f"{name} {digest}" for name, digest in digests.items())
     return Sources(source(train), source(held_out), scaler, listing)
 
 
-def _speak_of_copies(files: dict[str, str]) -> None:
+def _speak_of_copies(digests: dict[str, str]) -> None:
     first: dict[str, str] = {}
-    copies = [(name, first[digest]) for name, digest in files.items() if first.setdefault(digest, name) != name]
+    copies = [(name, first[digest]) for name, digest in digests.items() if first.setdefault(digest, name) != name]
     if copies:
-        message = (
-            f"{len(copies)} files hold the same numbers as another, {copies[0][0]} those of {copies[0][1]} for one"
-        )
+        more = f", and {len(copies) - 1} more are copies" if len(copies) > 1 else ""
+        message = f"{copies[0][0]} holds the same numbers as {copies[0][1]}{more}"
         warnings.warn(
             f"{message}. Learnt from one and judged on the other, a run seems better than it is.", Note, stacklevel=3
         )
 
 
-def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -> None:
+def _refuse_changes(path: Path, before: dict[str, str], now: dict[str, str]) -> None:
     changes = {
         "added": now.keys() - before.keys(),
         "removed": before.keys() - now.keys(),
@@ -150,36 +151,6 @@ def _refuse_changes(folder: Path, before: dict[str, str], now: dict[str, str]) -
             if names
         )
         raise UserError(
-            f"{folder} no longer holds what this run was begun with: {seen}. A run must keep to its files, or it would "
+            f"{path} no longer holds what this run was begun with: {seen}. A run must keep to its tasks, or it would "
             "be judged on some that it has learnt from. Put them back, or start a new run with --out or --overwrite."
         )
-
-
-def _read_folder(folder: Path) -> dict[str, list[Table]]:
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder. --data takes a folder with one CSV file for each task.")
-    loose, inner, deeper = (_csv_files(folder, below) for below in ("", "*/", "*/*/**/"))
-    if deeper:
-        raise UserError(
-            f"{deeper[0]} lies too deep: CSV files must lie in {folder} itself, or in its sub-folders, each a mode."
-        )
-    if inner and loose:
-        raise UserError(f"{folder} has both sub-folders and {loose[0].name}; put every CSV file into a sub-folder.")
-    if not inner and not loose:
-        raise UserError(f"{folder} has no CSV files, neither in itself nor in its sub-folders.")
-    tables = [read_table(path) for path in inner or loose]
-    by_mode: dict[str, list[Table]] = {}
-    for table in tables:
-        if table.x.shape[1] != tables[0].x.shape[1]:
-            raise UserError(
-                f"{table.path} has {table.x.shape[1]} input columns, {tables[0].path} has {tables[0].x.shape[1]}; "
-                "all tasks must have the same."
-            )
-        by_mode.setdefault(table.path.parent.name if inner else "tasks", []).append(table)
-    return by_mode
-
-
-def _csv_files(folder: Path, below: str) -> list[Path]:
-    """CSV files that lie as the pattern `below` says under `folder`; hidden ones do not count."""
-    found = folder.glob(below + "*.[cC][sS][vV]")
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))

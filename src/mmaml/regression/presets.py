@@ -23,9 +23,10 @@ class RegressionConfig(SupervisedConfig):
     families: tuple[str, ...] = field(kw_only=False)
     """Kinds of functions the tasks are drawn from."""
     data: str | None = None
-    """Folder of your own tasks instead: one CSV file a task (x or x1, x2, …, and y); sub-folders are modes."""
+    """Your own tasks instead: a folder with one CSV file a task (x or x1, x2, …, and y), sub-folders being modes; or
+    one CSV file of all, with a column `task`, and `mode` if there are several."""
     data_files: tyro.conf.Suppress[tuple[str, ...]] = ()
-    """Name and digest of each file in it when the run began, which must stay as they are."""
+    """Name and digest of each task in it when the run began, which must stay as they are."""
 
     shots: int = 5
     """Support points of a task."""
@@ -60,7 +61,9 @@ class RegressionConfig(SupervisedConfig):
     @property
     def short_name(self) -> str:
         """What names the setting in folder names."""
-        return self.preset if self.data is None else f"{self.preset}-{Path(self.data).resolve().name}"
+        return (
+            self.preset if self.data is None else f"{self.preset}-{Path(self.data).resolve().name.removesuffix('.csv')}"
+        )
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
@@ -68,7 +71,12 @@ class RegressionConfig(SupervisedConfig):
         for name in self.families:
             require(name in FAMILIES, "families", name, f"one of {', '.join(FAMILIES)}")
         if self.preset == "regression":
-            require(self.data is not None, "data", None, "a folder with one CSV file for each of your tasks")
+            require(
+                self.data is not None,
+                "data",
+                None,
+                "a folder of CSV files, one for each of your tasks, or a file of all",
+            )
         require(bool(self.families) or self.data is not None, "families", self.families, "at least one family")
         for option in ("shots", "queries", "tasks_per_mode", "encoder_hidden"):
             require((value := getattr(self, option)) > 0, option, value, "at least 1")

@@ -21,9 +21,12 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 @dataclass(frozen=True)
 class Table:
-    """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`."""
+    """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`.
 
-    path: Path
+    `place` is where they were read, in words.
+    """
+
+    place: str
     x: Float[np.ndarray, "points in"]
     y: Float[np.ndarray, " points"]
 
@@ -44,20 +47,56 @@ def read_table(path: Path, *, with_targets: bool = True) -> Table:
     Without `with_targets`, `y` need not be there and is zero. Raises `UserError` naming file, row and column.
     """
     header, rows = _read_cells(path)
-    columns = f"{path} has the columns {', '.join(header)}"
+    return _table(path, str(path), header, rows, with_targets)
+
+
+def read_tables(path: Path) -> dict[tuple[str | None, str], Table]:
+    """Read one CSV file of many tasks, which also has a column `task`, and may have one `mode`.
+
+    Returns the points of each by mode, `None` if the file has none, and task, in alphabetical order.
+    Raises `UserError` naming file, row and column.
+    """
+    header, rows = _read_cells(path)
+    if header.count("task") != 1 or header.count("mode") > 1:
+        raise UserError(
+            f"{_columns(path, header)}; in a file of many tasks one column `task` must say which of them a row is of, "
+            "and one column `mode` may say its kind. Files of single tasks go into a folder, for --data to name."
+        )
+
+    def label(column: str, line: int) -> str:
+        if not (name := rows[line][header.index(column)]):
+            raise UserError(f"{path}, row {line}, column {column} is empty; each row must say which {column} it is of.")
+        return name
+
+    lines: dict[tuple[str | None, str], list[int]] = {}
+    for line in rows:
+        mode = label("mode", line) if "mode" in header else None
+        lines.setdefault((mode, label("task", line)), []).append(line)
+    return {
+        (mode, task): _table(path, f"{path}, task {task}", header, {line: rows[line] for line in lines[mode, task]})
+        for mode, task in sorted(lines, key=lambda names: (names[0] or "", names[1]))
+    }
+
+
+def _columns(path: Path, header: list[str]) -> str:
+    return f"{path} has the columns {', '.join(header)}"
+
+
+def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]], with_targets: bool = True) -> Table:
+    """The points in `rows` of the file at `path`."""
     seen = [name for name in header if re.fullmatch(r"[xX]\d*", name)]
     inputs = ["x"] if seen == ["x"] else [f"x{i}" for i in range(1, len(seen) + 1)]
     if not seen or sorted(seen) != sorted(inputs):
-        raise UserError(f"{columns}; the inputs must be x, or x1, x2, … without a gap, each once.")
+        raise UserError(f"{_columns(path, header)}; the inputs must be x, or x1, x2, … without a gap, each once.")
     if header.count("y") > 1 or (with_targets and "y" not in header):
-        raise UserError(f"{columns}; there must be one column y with the targets.")
+        raise UserError(f"{_columns(path, header)}; there must be one column y with the targets.")
 
     def numbers(column: str) -> list[float]:
-        place = header.index(column)
-        return [_number(row[place], f"{path}, row {line}, column {column}") for line, row in rows.items()]
+        cell = header.index(column)
+        return [_number(row[cell], f"{path}, row {line}, column {column}") for line, row in rows.items()]
 
     x = np.array([numbers(column) for column in inputs]).T
-    return Table(path, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)))
+    return Table(place, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)))
 
 
 def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:

@@ -1,0 +1,64 @@
+"""A person's own tasks on disk: a folder with a CSV file for each, or one CSV file of all."""
+
+from pathlib import Path
+
+from mmaml.regression.tables import Table, read_table, read_tables
+from mmaml.runs.errors import UserError
+
+
+UNNAMED = "tasks"
+"""The mode of tasks that are all of one."""
+
+
+def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
+    """The tasks at `path`, in alphabetical order: by mode, and in it by name.
+
+    In a folder every CSV file is a task, and sub-folders are modes if there are any. In a single file the column `task`
+    tells them apart, and the column `mode` is their mode if there is one.
+
+    Raises `UserError`, naming file, row and column, for what cannot be read, and for tasks of different inputs.
+    """
+    if not path.exists():
+        raise UserError(
+            f"there is nothing at {path}. --data takes a folder with one CSV file for each task, or one CSV file in "
+            "which a column `task` tells them apart."
+        )
+    by_mode = _read_folder(path) if path.is_dir() else _read_file(path)
+    first, *others = (table for tables in by_mode.values() for table in tables.values())
+    for table in others:
+        if table.x.shape[1] != first.x.shape[1]:
+            raise UserError(
+                f"{table.place} has {table.x.shape[1]} input columns, {first.place} has {first.x.shape[1]}; all tasks "
+                "must have the same."
+            )
+    return by_mode
+
+
+def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
+    loose, inner, deeper = (_csv_files(folder, below) for below in ("", "*/", "*/*/**/"))
+    if deeper:
+        raise UserError(
+            f"{deeper[0]} lies too deep: CSV files must lie in {folder} itself, or in its sub-folders, each a mode."
+        )
+    if inner and loose:
+        raise UserError(f"{folder} has both sub-folders and {loose[0].name}; put every CSV file into a sub-folder.")
+    if not inner and not loose:
+        raise UserError(f"{folder} has no CSV files, neither in itself nor in its sub-folders.")
+    by_mode: dict[str, dict[str, Table]] = {}
+    for path in inner or loose:
+        mode = path.parent.name if inner else UNNAMED
+        by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)
+    return by_mode
+
+
+def _read_file(path: Path) -> dict[str, dict[str, Table]]:
+    by_mode: dict[str, dict[str, Table]] = {}
+    for (mode, task), table in read_tables(path).items():
+        by_mode.setdefault(mode or UNNAMED, {})[f"{mode}/{task}" if mode else task] = table
+    return by_mode
+
+
+def _csv_files(folder: Path, below: str) -> list[Path]:
+    """CSV files that lie as the pattern `below` says under `folder`; hidden ones do not count."""
+    found = folder.glob(below + "*.[cC][sS][vV]")
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
