@@ -9,7 +9,7 @@ import tyro
 from mmaml.classification.datasets.archive import archive_stem
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.experiments.config import Budget
-from mmaml.runs.config import require
+from mmaml.runs.config import require, require_sizes
 from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
 
 
@@ -81,8 +81,7 @@ class ClassificationConfig(SupervisedConfig):
             require(bool(self.data), "data", self.data, "one or more folders of class folders, each a kind of images")
         require(bool(self.datasets or self.data), "datasets", self.datasets, "at least one data set")
         require(self.way > 1, "way", self.way, "at least 2")
-        for option in ("shot", "queries", "meta_batch", "embedding"):
-            require((value := getattr(self, option)) > 0, option, value, "at least 1")
+        require_sizes(self, "shot", "queries", "meta_batch", "embedding", "channels")
         size = self.image_size
         require(size is None or 0 < size <= LARGEST_SIDE, "image_size", size, f"from 1 to {LARGEST_SIDE}")
         fixed = self.learner == "multi-maml" and self.mode_rates == "published"
@@ -92,9 +91,6 @@ class ClassificationConfig(SupervisedConfig):
             require(not fixed or value == getattr(ClassificationConfig, option), option, value, shared)
         stepless = "at least 1, or add --mode-rates shared: Multi-MAML's published step sizes are of steps"
         require(not fixed or self.inner_steps > 0, "inner_steps", self.inner_steps, stepless)
-        require(
-            bool(self.channels) and min(self.channels) > 0, "channels", self.channels, "one or more sizes of at least 1"
-        )
 
     @property
     def budget_iterations(self) -> int:

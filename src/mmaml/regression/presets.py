@@ -8,7 +8,7 @@ import tyro
 
 from mmaml.experiments.config import Budget
 from mmaml.regression.tasks import FAMILIES
-from mmaml.runs.config import require
+from mmaml.runs.config import require, require_sizes
 from mmaml.supervised.config import SupervisedConfig
 
 
@@ -72,20 +72,10 @@ class RegressionConfig(SupervisedConfig):
             require(name in FAMILIES, "families", name, f"one of {', '.join(FAMILIES)}")
         if self.preset == "regression":
             require(
-                self.data is not None,
-                "data",
-                None,
-                "a folder of CSV files, one for each of your tasks, or a file of all",
+                self.data is not None, "data", None, "a folder with a CSV file for each of your tasks, or one of all"
             )
         require(bool(self.families) or self.data is not None, "families", self.families, "at least one family")
-        for option in ("shots", "queries", "tasks_per_mode", "encoder_hidden"):
-            require((value := getattr(self, option)) > 0, option, value, "at least 1")
-        require(
-            bool(self.hidden) and min(self.hidden) > 0,
-            "hidden",
-            self.hidden,
-            "one or more sizes of at least 1",
-        )
+        require_sizes(self, "shots", "queries", "tasks_per_mode", "encoder_hidden", "hidden")
 
 
 PRESETS: dict[str, RegressionConfig] = {

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.rl.envs.catalogue import ENVIRONMENTS
-from mmaml.runs.config import require
+from mmaml.runs.config import require, require_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +93,12 @@ class PolicyConfig(ExperimentConfig):
         least = "at least 1: with the first step a policy is modulated, too"
         require(self.inner_steps > 0, "inner_steps", self.inner_steps, least)
         require(self.tasks_per_step > 1, "tasks_per_step", self.tasks_per_step, "at least 2")
-        for option in ("rollouts", "epochs", "encoder_hidden"):
-            require((value := getattr(self, option)) > 0, option, value, "at least 1")
+        require_sizes(self, "rollouts", "epochs", "encoder_hidden", "hidden")
         for option in ("discount", "gae_lambda"):
             require(0 <= (value := getattr(self, option)) <= 1, option, value, "between 0 and 1")
         require(0 < self.clip < 1, "clip", self.clip, "between 0 and 1")
         require(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, "0 or more")
         require(self.max_kl > 0, "max_kl", self.max_kl, "greater than 0")
-        sizes = self.hidden
-        require(bool(sizes) and min(sizes) > 0, "hidden", sizes, "one or more sizes of at least 1")
 
     @property
     def short_name(self) -> str:

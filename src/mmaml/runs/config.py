@@ -53,3 +53,12 @@ def require(condition: bool, option: str, seen: Any, allowed: str) -> None:
     """Raise `UserError` unless `condition` holds: names the option, the value seen and what is allowed."""
     if not condition:
         raise UserError(f"--{option.replace('_', '-')} is {seen!r}, but must be {allowed}.")
+
+
+def require_sizes(config: Any, *options: str) -> None:
+    """Raise `UserError` unless each of the `options` is a number of at least 1, or one or more of them."""
+    for option in options:
+        value = getattr(config, option)
+        several = isinstance(value, tuple)
+        sizes, allowed = (value, "one or more sizes of at least 1") if several else ((value,), "at least 1")
+        require(bool(sizes) and min(sizes) > 0, option, value, allowed)
