@@ -270,7 +270,7 @@ def test_python_evaluates_what_the_command_line_does(capsys, run):
         ("regression-2", {"inner_learning_rate": 1}, "'inner_learning_rate' is no option of regression-2; "),
         ("regression-2", {"shots": "five"}, "--shots is 'five', but must be int"),
         ("regression-2", {"shots": 0}, "--shots is 0, but must be at least 1"),
-        ("regression", {"data": "nowhere"}, "there is nothing at nowhere"),
+        ("regression", {"data": "nowhere"}, "nowhere is neither a folder nor a file"),
     ],
 )
 def test_python_is_told_what_is_wrong_with_its_options_before_anything_is_written(tmp_path, preset, options, message):
@@ -350,7 +350,7 @@ def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
         ("--evaluation-tasks 1", "--evaluation-tasks is 1, but must be at least 2"),
         ("--learner mamml", "mamml"),
         ("--lerner maml", "--learner"),
-        ("--data nowhere", "there is nothing at nowhere"),
+        ("--data nowhere", "nowhere is neither a folder nor a file"),
     ],
 )
 def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):

@@ -20,8 +20,8 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
     """
     if not path.exists():
         raise UserError(
-            f"there is nothing at {path}. --data takes a folder with one CSV file for each task, or one CSV file in "
-            "which a column `task` tells them apart."
+            f"{path} is neither a folder nor a file. --data takes a folder with one CSV file for each task, or one "
+            "CSV file in which a column `task` tells them apart."
         )
     by_mode = _read_folder(path) if path.is_dir() else _read_file(path)
     first, *others = (table for tables in by_mode.values() for table in tables.values())
