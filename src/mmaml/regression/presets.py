@@ -61,9 +61,8 @@ class RegressionConfig(SupervisedConfig):
     @property
     def short_name(self) -> str:
         """What names the setting in folder names."""
-        return (
-            self.preset if self.data is None else f"{self.preset}-{Path(self.data).resolve().name.removesuffix('.csv')}"
-        )
+        own = [] if self.data is None else [Path(self.data).resolve().name.removesuffix(".csv")]
+        return "-".join([self.preset, *own])
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
