@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-from mmaml.regression.tables import Table, read_table, read_tables
+from mmaml.regression.tables import UNNAMED, Table, read_table, read_tables
 from mmaml.runs.errors import UserError
-
-
-UNNAMED = "tasks"
-"""The mode of tasks that are all of one."""
 
 
 def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
@@ -23,7 +19,7 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
             f"{path} is neither a folder nor a file. --data takes a folder with one CSV file for each task, or one "
             "CSV file in which a column `task` tells them apart."
         )
-    by_mode = _read_folder(path) if path.is_dir() else _read_file(path)
+    by_mode = _read_folder(path) if path.is_dir() else read_tables(path)
     first, *others = (table for tables in by_mode.values() for table in tables.values())
     for table in others:
         if table.x.shape[1] != first.x.shape[1]:
@@ -48,13 +44,6 @@ def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED
         by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)
-    return by_mode
-
-
-def _read_file(path: Path) -> dict[str, dict[str, Table]]:
-    by_mode: dict[str, dict[str, Table]] = {}
-    for (mode, task), table in read_tables(path).items():
-        by_mode.setdefault(mode or UNNAMED, {})[f"{mode}/{task}" if mode else task] = table
     return by_mode
 
 

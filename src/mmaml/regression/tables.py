@@ -16,6 +16,9 @@ from mmaml.runs.errors import UserError
 LARGEST = 1e70
 """No number in a file is larger."""
 
+UNNAMED = "tasks"
+"""The mode of tasks that are all of one."""
+
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
@@ -50,10 +53,10 @@ def read_table(path: Path, *, with_targets: bool = True) -> Table:
     return _table(path, str(path), header, rows, with_targets)
 
 
-def read_tables(path: Path) -> dict[tuple[str | None, str], Table]:
+def read_tables(path: Path) -> dict[str, dict[str, Table]]:
     """Read one CSV file of many tasks, which also has a column `task`, and may have one `mode`.
 
-    Returns the points of each by mode, `None` if the file has none, and task, in alphabetical order.
+    Returns them by mode, `UNNAMED` if the file has none, and in it by name, in alphabetical order.
     Raises `UserError` naming file, row and column.
     """
     header, rows = _read_cells(path)
@@ -68,14 +71,16 @@ def read_tables(path: Path) -> dict[tuple[str | None, str], Table]:
             raise UserError(f"{path}, row {line}, column {column} is empty; each row must say which {column} it is of.")
         return name
 
-    lines: dict[tuple[str | None, str], list[int]] = {}
+    has_modes = "mode" in header
+    lines: dict[tuple[str, str], list[int]] = {}
     for line in rows:
-        mode = label("mode", line) if "mode" in header else None
+        mode = label("mode", line) if has_modes else UNNAMED
         lines.setdefault((mode, label("task", line)), []).append(line)
-    return {
-        (mode, task): _table(path, f"{path}, task {task}", header, {line: rows[line] for line in lines[mode, task]})
-        for mode, task in sorted(lines, key=lambda names: (names[0] or "", names[1]))
-    }
+    by_mode: dict[str, dict[str, Table]] = {}
+    for mode, task in sorted(lines):
+        table = _table(path, f"{path}, task {task}", header, {line: rows[line] for line in lines[mode, task]})
+        by_mode.setdefault(mode, {})[f"{mode}/{task}" if has_modes else task] = table
+    return by_mode
 
 
 def _columns(path: Path, header: list[str]) -> str:
