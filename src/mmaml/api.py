@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from mmaml.domains import DOMAINS, PRESETS, open_experiment
+from mmaml.domains import DOMAINS, GLOSSARY, PRESETS, open_experiment
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
 from mmaml.experiments.modelfile import read_model
@@ -65,7 +65,7 @@ def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = N
     prepare_jax()
     result = evaluate_run(folder, open_experiment(folder), tasks=tasks, steps=steps)
     if tasks is None and steps is None:
-        write_report([folder], folder.report_path)
+        report([folder], folder.report_path)
     return result
 
 
@@ -99,7 +99,7 @@ def complete(
     """Do what is left to do of a run, report included, with progress on `console`; returns its result."""
     with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
         result = complete_run(folder, experiment, console or Console(), track)
-    write_report([folder], folder.report_path)
+    report([folder], folder.report_path)
     return result
 
 
@@ -160,7 +160,15 @@ def load(path: str | Path) -> Any:
     return DOMAINS[header["domain"]].model(header, tensors, path)
 
 
-def compare(folders: dict[str, RunFolder]) -> dict[str, Figure]:
+def report(folders: Sequence[RunFolder], page: Path) -> None:
+    """Write one page about one run or several, with what their domains know of them.
+
+    Raises `UserError` if there is no run, a file of one is broken, or the page cannot be written.
+    """
+    write_report(folders, page, GLOSSARY, _compare)
+
+
+def _compare(folders: dict[str, RunFolder]) -> dict[str, Figure]:
     """Pictures of finished runs of one setting, by label, side by side, as far as their domain has any.
 
     There are none, and a `Note` says so, where the tasks to draw cannot be had any more.

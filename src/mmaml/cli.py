@@ -22,7 +22,6 @@ from mmaml.domains import DOMAINS, PRESETS, TABLES
 from mmaml.experiments.config import Budget
 from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.reproduce import reproduce_table
-from mmaml.report.html import write_report
 from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
@@ -107,7 +106,7 @@ def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: b
     refuse_to_replace(out, overwrite)
     folders = [RunFolder.open(run) for run in runs]
     page = out or folders[0].report_path
-    write_report(folders, page, api.compare)
+    api.report(folders, page)
     if not json:
         _show_results(read_runs(folders), None)
     _show_made("report", page, json)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mmaml.classification.adapt import adapt_files as adapt_classification_files
 from mmaml.classification.experiment import ClassificationExperiment
+from mmaml.classification.figures import CAPTIONS as CLASSIFICATION_CAPTIONS
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.omniglot import OMNIGLOT
 from mmaml.classification.presets import PRESETS as CLASSIFICATION_PRESETS
@@ -18,13 +19,15 @@ from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.table import TableSpec
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
-from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.experiment import REFERENCES, RegressionExperiment
+from mmaml.regression.figures import CAPTIONS as REGRESSION_CAPTIONS
 from mmaml.regression.figures import compare_fits
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import PRESETS as REGRESSION_PRESETS
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.table1 import TABLE1
 from mmaml.rl.experiment import PolicyExperiment
+from mmaml.rl.figures import CAPTIONS as RL_CAPTIONS
 from mmaml.rl.figures import compare_trajectories
 from mmaml.rl.model import PolicyModel
 from mmaml.rl.presets import PRESETS as RL_PRESETS
@@ -47,6 +50,7 @@ class Domain:
     - `model`: the trained model, of a model file's header, arrays and path.
     - `tables`: what `mmaml reproduce` can fill.
     - `adapt_files`: `mmaml adapt` for such a model; `None` if its tasks do not come in files.
+    - `glossary`: what its pictures and the references of its results are, by name, in the order of a report.
     - `compare`: pictures, by name, of several models of one setting, by the names of their runs; `None` if there are
       none.
     - `film`: writes a video of a model to a file, of a mode and a seed; `None` if there is nothing to see.
@@ -57,6 +61,7 @@ class Domain:
     experiment: Callable[[Any], AbstractExperiment]
     model: Callable[..., Any]
     tables: tuple[TableSpec, ...]
+    glossary: dict[str, str]
     adapt_files: Callable[..., Predictions] | None = None
     compare: Callable[[dict[str, Any]], dict[str, Figure]] | None = None
     film: Callable[[Any, Path, str | None, int], None] | None = None
@@ -68,6 +73,7 @@ REGRESSION = Domain(
     experiment=RegressionExperiment,
     model=RegressionModel.restore,
     tables=(TABLE1,),
+    glossary=REGRESSION_CAPTIONS | REFERENCES,
     adapt_files=adapt_regression_files,
     compare=compare_fits,
 )
@@ -77,6 +83,7 @@ CLASSIFICATION = Domain(
     experiment=ClassificationExperiment,
     model=ClassificationModel.restore,
     tables=(TABLE2, OMNIGLOT),
+    glossary=CLASSIFICATION_CAPTIONS,
     adapt_files=adapt_classification_files,
 )
 RL = Domain(
@@ -85,6 +92,7 @@ RL = Domain(
     experiment=PolicyExperiment,
     model=PolicyModel.restore,
     tables=(TABLE3, WORKSHOP),
+    glossary=RL_CAPTIONS,
     compare=compare_trajectories,
     film=write_video,
 )
@@ -96,6 +104,10 @@ PRESETS = {name: config for domain in DOMAINS.values() for name, config in domai
 
 TABLES = {table.name: table for domain in DOMAINS.values() for table in domain.tables}
 """What `mmaml reproduce` can fill: the tables of the paper, and the experiments of the workshop paper."""
+
+
+GLOSSARY = {name: meaning for domain in DOMAINS.values() for name, meaning in domain.glossary.items()}
+"""What names in a report mean."""
 
 
 def open_experiment(folder: RunFolder) -> AbstractExperiment:

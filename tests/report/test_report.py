@@ -16,6 +16,11 @@ from mmaml.runs.folder import RunFolder
 
 NASTY = '<script>alert("x")</script>|_$y$'
 MODES = ("sinusoid", "linear")
+GLOSSARY = {
+    "fits": "Predictions on one task of each kind",
+    "embedding": "A map of tasks",
+    "bayes-optimal, told": "is the limit of those who are told",
+}
 PROVENANCE = {"command": "mmaml train", "commit": "abc123", "versions": {"jax": "0.9.9"}, "machine": "x86_64"}
 
 MakeRun = Callable[..., RunFolder]
@@ -79,7 +84,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def page_of(tmp_path) -> Callable[..., Page]:
     def write(*folders: RunFolder) -> Page:
-        write_report(folders, tmp_path / "page.html")
+        write_report(folders, tmp_path / "page.html", GLOSSARY)
         return Page(tmp_path / "page.html")
 
     return write
@@ -155,7 +160,7 @@ def test_pictures_side_by_side_go_by_the_labels_of_the_runs(make_run, tmp_path):
     folders = [make_run("young"), make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("stopped", 2.0, 0.7)]
     for folder in folders[1:3]:
         folder.model_path.touch()
-    write_report(folders, tmp_path / "page.html", lambda runs: seen.append(runs) or {})
+    write_report(folders, tmp_path / "page.html", {}, lambda runs: seen.append(runs) or {})
     assert seen == [{"a": folders[1], "b": folders[2]}]
 
 
@@ -230,7 +235,7 @@ def test_every_run_is_compared_with_the_limit_of_what_it_knows(make_run, page_of
     assert [row.name for row in table.rows[2:]] == ["bayes-optimal", "bayes-optimal, told"]
     text = " ".join(page_of(*folders).text.split())
     assert "Dashed: bayes-optimal; bayes-optimal, told." in text
-    assert "is the limit of those who are told what kind of task each is" in text
+    assert "The row bayes-optimal, told is the limit of those who are told." in text
 
 
 def test_higher_can_be_better(make_run):
@@ -261,14 +266,14 @@ def test_terminal(make_run):
 
 def test_mistakes_are_named(make_run, tmp_path):
     with pytest.raises(UserError, match="at least one run"):
-        write_report([], tmp_path / "page.html")
+        write_report([], tmp_path / "page.html", {})
     folder = make_run("old", 2.0, 0.5)
     folder.result_path.write_text('{"preset": "regression-2"}')
     with pytest.raises(UserError, match=r"result\.json lacks learner, .*mmaml evaluate"):
-        write_report([folder], tmp_path / "page.html")
+        write_report([folder], tmp_path / "page.html", {})
     folder.result_path.write_text("{")
     with pytest.raises(UserError, match="cannot be read as JSON"):
-        write_report([folder], tmp_path / "page.html")
+        write_report([folder], tmp_path / "page.html", {})
 
 
 def test_runs_of_the_same_name_are_told_apart(make_run, tmp_path):

@@ -16,7 +16,7 @@ from mmaml.classification.build import Sources, cross_entropy
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Task
-from mmaml.experiments.embedding import tasks_on_map, write_embedding
+from mmaml.experiments.embedding import CAPTION, tasks_on_map, write_embedding
 from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
@@ -26,6 +26,13 @@ from mmaml.supervised.evaluate import outputs_before_and_after
 
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
+
+CAPTIONS = {
+    "episodes": "A task of each kind: a labelled image of each class, then images to classify, with the probability of "
+    "their true class before any gradient step and after the last.",
+    "embedding": CAPTION,
+}
+"""Of the pictures in a run's `figures/`, by file name."""
 
 MOST_TASKS_ON_MAP = 1000
 SHOWN = 5

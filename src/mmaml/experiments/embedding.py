@@ -21,6 +21,13 @@ from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 
 
+CAPTION = (
+    "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a task, and "
+    "tasks that look alike to the learner lie close together."
+)
+"""Of the map, in a report."""
+
+
 def tasks_on_map(config: ExperimentConfig, most: int) -> int:
     """How many tasks a run's map shows: as many as the run is judged on, but at least 40 and at most `most`."""
     return min(most, max(40, config.final_tasks))

@@ -28,6 +28,12 @@ from mmaml.supervised.use import landmarks
 
 VALIDATION_TASKS = 1000
 
+REFERENCES = {
+    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
+    "bayes-optimal, told": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
+}
+"""What stands beside a result, by name."""
+
 
 class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     """Few-shot regression; raises `UserError` if the user's own data cannot be used."""

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Samples, Task
-from mmaml.experiments.embedding import tasks_on_map, write_embedding
+from mmaml.experiments.embedding import CAPTION, tasks_on_map, write_embedding
 from mmaml.regression.build import make_sources, mean_squared_error
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
@@ -30,6 +30,12 @@ from mmaml.supervised.evaluate import outputs_before_and_after
 
 FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
+
+CAPTIONS = {
+    "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
+    "embedding": CAPTION,
+}
+"""Of the pictures in a run's `figures/`, by file name."""
 
 MOST_TASKS_ON_MAP = 1500
 GRID_POINTS = 201

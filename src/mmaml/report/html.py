@@ -2,7 +2,7 @@
 
 import base64
 import importlib.resources
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,29 +29,6 @@ from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_atomically
 from mmaml.runs.folder import RunFolder
 
-
-CAPTIONS = {
-    "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
-    "episodes": "A task of each kind: a labelled image of each class, then images to classify, with the probability of "
-    "their true class before any gradient step and after the last.",
-    "trajectories": "Where a few episodes went in a task of each kind, before any gradient step and after each; behind "
-    "them lies the density of the goals.",
-    "frames": "Beginning, middle and end of an episode in a task of each kind, before any gradient step and after the "
-    "last; the ball is the goal, and the line shows where the body has been.",
-    "embedding": "What the modulator makes of tasks it has not seen, laid out in the plane by t-SNE: every point is a "
-    "task, and tasks that look alike to the learner lie close together.",
-    "embedding_by_goal": "The same tasks on the same map, coloured by their goals.",
-}
-"""What the pictures in a run's `figures/` show, by file name; others are captioned with their name."""
-
-TITLES = {"fits": "Predictions", "trajectories": "Episodes"}
-"""Of the pictures that show several runs side by side."""
-
-REFERENCES = {
-    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
-    "bayes-optimal, told": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
-}
-"""What the references of results are, by name."""
 
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -88,14 +65,17 @@ class Setting:
 
 
 Compare = Callable[[dict[str, RunFolder]], dict[str, Figure]]
-"""Draws several runs of one setting, by label, side by side in the way of their domain: pictures by their names in
-`CAPTIONS`."""
+"""Draws several runs of one setting, by label, side by side in the way of their domain: pictures by name."""
 
 
-def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | None = None) -> None:
+def write_report(
+    folders: Sequence[RunFolder], path: Path, glossary: Mapping[str, str], compare: Compare | None = None
+) -> None:
     """Write the page about the runs in `folders` to `path`; runs may be unfinished and of different settings.
 
-    With `compare`, its pictures of each setting that has several finished runs are part of the page.
+    `glossary` says what the pictures in the runs' `figures/`, by file name, and the references of their results are.
+    Pictures come in its order; those that it lacks come last, with their name. With `compare`, its pictures of each
+    setting that has several finished runs are part of the page.
 
     Raises `UserError` if there is no run, a file of one is broken, or the page cannot be written.
     """
@@ -109,9 +89,9 @@ def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | No
     page = environment.from_string(template).render(
         title=runs[0].label if len(runs) == 1 else f"{len(runs)} runs compared",
         runs=runs,
-        settings=[_setting(name, members, compare) for name, members in by_setting(runs)],
+        settings=[_setting(name, members, glossary, compare) for name, members in by_setting(runs)],
         highlights=_highlights(runs[0]) if len(runs) == 1 else [],
-        pictures={run.label: pictures for run in runs if (pictures := _pictures(run.folder.figures_path))},
+        pictures={run.label: found for run in runs if (found := _pictures(run.folder.figures_path, glossary))},
         colours={"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": COLOURS[0]}
         | {f"series-{i}": colour for i, colour in enumerate(COLOURS)},
         dark=DARK,
@@ -123,7 +103,7 @@ def write_report(folders: Sequence[RunFolder], path: Path, compare: Compare | No
     write_atomically(path, page)
 
 
-def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
+def _setting(name: str, runs: list[Run], glossary: Mapping[str, str], compare: Compare | None) -> Setting:
     limits = [reference["name"] for reference in references(runs)]
     limit = f" Dashed: {'; '.join(limits)}." if limits else ""
     drawn = [
@@ -138,14 +118,14 @@ def _setting(name: str, runs: list[Run], compare: Compare | None) -> Setting:
     ]
     done = {run.label: run.folder for run in runs if run.folder.has_ended()}
     if compare and len(done) > 1:
-        drawn += [(figure, TITLES[name], CAPTIONS[name], True) for name, figure in compare(done).items()]
+        drawn += [(figure, key.capitalize(), glossary.get(key, key), True) for key, figure in compare(done).items()]
     charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
     numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
     numbers = numbers if finished(runs) else {}
-    return Setting(name, runs, results_table(runs), _notes(runs), charts, numbers)
+    return Setting(name, runs, results_table(runs), _notes(runs, glossary), charts, numbers)
 
 
-def _notes(runs: list[Run]) -> list[str]:
+def _notes(runs: list[Run], glossary: Mapping[str, str]) -> list[str]:
     """How to read the table of results."""
     if not (results := [result for *_, result in finished(runs)]):
         return []
@@ -153,8 +133,8 @@ def _notes(runs: list[Run]) -> list[str]:
     notes = [
         f"Numbers are {metric_name(results[0])}, {better} is better: before any gradient step, and after the last."
     ]
-    known = [reference["name"] for reference in references(runs) if reference["name"] in REFERENCES]
-    return notes + [f"The row {name} {REFERENCES[name]}." for name in known]
+    known = [reference["name"] for reference in references(runs) if reference["name"] in glossary]
+    return notes + [f"The row {name} {glossary[name]}." for name in known]
 
 
 def _inline(figure: Figure) -> Markup:
@@ -179,15 +159,15 @@ def _number(stage: dict[str, Any]) -> str:
     return str(Estimate(stage["mean"], stage["ci95"]))
 
 
-def _pictures(folder: Path) -> list[Picture]:
-    """The SVG and PNG files of a folder, those with a caption first."""
-    order = list(CAPTIONS)
+def _pictures(folder: Path, glossary: Mapping[str, str]) -> list[Picture]:
+    """The SVG and PNG files of a folder, those in the glossary first."""
+    order = [*glossary]
     paths = [path for path in folder.glob("*") if path.suffix in _MEDIA_TYPES]
-    paths.sort(key=lambda path: (order.index(path.stem) if path.stem in CAPTIONS else len(order), path.name))
+    paths.sort(key=lambda path: (order.index(path.stem) if path.stem in order else len(order), path.name))
     return [
         Picture(
             f"data:{_MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}",
-            CAPTIONS.get(path.stem, path.stem),
+            glossary.get(path.stem, path.stem),
             _note(path.with_suffix(".json")),
         )
         for path in paths

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
+from mmaml.experiments.embedding import CAPTION
 from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.embed import write_embeddings
@@ -25,6 +26,16 @@ from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
+
+CAPTIONS = {
+    "trajectories": "Where a few episodes went in a task of each kind, before any gradient step and after each; behind "
+    "them lies the density of the goals.",
+    "frames": "Beginning, middle and end of an episode in a task of each kind, before any gradient step and after the "
+    "last; the ball is the goal, and the line shows where the body has been.",
+    "embedding": CAPTION,
+    "embedding_by_goal": "The same tasks on the same map, coloured by their goals.",
+}
+"""Of the pictures in a run's `figures/`, by file name."""
 
 SHOWN = 5
 """Rollouts of a task that are drawn, at most."""
