@@ -6,7 +6,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 
-from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.checkpoint import Checkpoints, newest
 
 
 FULL_DISK = """
@@ -30,17 +30,17 @@ print(checkpoints.latest())
 
 def test_reading_leaves_alone_what_another_process_writes(tmp_path):
     state = {"w": jnp.arange(3.0)}
-    Checkpoints(tmp_path).save(1, state)
+    with Checkpoints(tmp_path) as writer:
+        writer.save(1, state)
     (tmp_path / "30.orbax-checkpoint-tmp").mkdir()
-    reader = Checkpoints(tmp_path, read_only=True)
-    assert reader.latest() == 1
-    np.testing.assert_array_equal(reader.restore(1, state)["w"], state["w"])
-    reader.close()
+    with Checkpoints(tmp_path, read_only=True) as reader:
+        assert reader.latest() == 1
+        np.testing.assert_array_equal(reader.restore(1, state)["w"], state["w"])
     assert (tmp_path / "30.orbax-checkpoint-tmp").is_dir()
 
 
 def test_reading_where_nothing_is_makes_nothing(tmp_path):
-    assert Checkpoints(tmp_path / "checkpoints", read_only=True).latest() is None
+    assert newest(tmp_path / "checkpoints") is None
     assert not list(tmp_path.iterdir())
 
 

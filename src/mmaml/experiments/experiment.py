@@ -19,7 +19,7 @@ from mmaml.core.meta import AbstractTrainer
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.modelfile import fill_learner, read_model
 from mmaml.experiments.statistics import by_mode
-from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.checkpoint import newest
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import Interrupted, Note
@@ -170,7 +170,7 @@ def evaluate_run(
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
     """Meta-iterations and learner: of a checkpoint, or of the model if there is none and the run was finished."""
     path = folder.best_path if experiment.keep_best else folder.checkpoints_path
-    if Checkpoints(path, read_only=True).latest() is not None or not folder.has_ended():
+    if newest(path) is not None or not folder.has_ended():
         return restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     _, tensors = read_model(folder.model_path)
     untrained = experiment.trainer.learner

@@ -20,7 +20,7 @@ KEEP_LAST = 2
 
 
 class Checkpoints:
-    """The last `keep` checkpoints in the folder `path`.
+    """The last `keep` checkpoints in the folder `path`; a context manager.
 
     With `read_only` nothing is made or deleted, also not what another process is writing.
     """
@@ -40,6 +40,12 @@ class Checkpoints:
         except OSError as error:
             raise UserError(f"cannot use {path}: {error.strerror}. Choose a folder you may write to.") from error
         self._path = path
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._manager.close()
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, `None` if there is none."""
@@ -73,9 +79,11 @@ class Checkpoints:
             "with another configuration. Delete that folder to go on from an older checkpoint."
         )
 
-    def close(self) -> None:
-        """Finish what is being written."""
-        self._manager.close()
+
+def newest(path: Path) -> int | None:
+    """Step of the newest checkpoint in a folder, which another process may be writing; `None` if there is none."""
+    with Checkpoints(path, read_only=True) as checkpoints:
+        return checkpoints.latest()
 
 
 def _reason(error: Exception) -> str:

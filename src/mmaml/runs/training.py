@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import AbstractTrainer
-from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.checkpoint import Checkpoints, newest
 from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
@@ -53,20 +53,23 @@ def train(
     """
     if _was_trained(folder):
         for path in (folder.checkpoints_path, folder.best_path) if better else (folder.checkpoints_path,):
-            if Checkpoints(path, read_only=True).latest() is None:
+            if newest(path) is None:
                 raise _lost(folder, path)
-    checkpoints = Checkpoints(folder.checkpoints_path)
-    best = Checkpoints(folder.best_path, keep=1) if better else None
-    state = trainer.initial_state()
-    step = checkpoints.latest() or 0
-    if step:
-        state = checkpoints.restore(step, state)
+    step = newest(folder.checkpoints_path) or 0
     drop_metrics_after(folder.metrics_path, step)
     rows = read_metrics(folder.metrics_path)
     earlier_seconds = rows[-1]["seconds"] if rows else 0.0
     began = time.monotonic()
 
-    with progress(folder.path.name, schedule.iterations, step, console) as report, _stop_requested() as stopped:
+    with (
+        Checkpoints(folder.checkpoints_path) as checkpoints,
+        Checkpoints(folder.best_path, keep=1) if better else nullcontext() as best,
+        progress(folder.path.name, schedule.iterations, step, console) as report,
+        _stop_requested() as stopped,
+    ):
+        state = trainer.initial_state()
+        if step:
+            state = checkpoints.restore(step, state)
         while step < schedule.iterations:
             until_save = schedule.save_every - step % schedule.save_every
             count = min(schedule.dispatch, until_save, schedule.iterations - step)
@@ -96,11 +99,9 @@ def train(
             elif stop:
                 checkpoints.save(step, state)
             if stop:
-                checkpoints.close()
                 raise Interrupted(
                     f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`."
                 )
-    checkpoints.close()
     return trainer.learner_at(state)
 
 
@@ -110,15 +111,13 @@ def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) 
     Only reads, so another process may be training the run. Raises `UserError` if there is none or it is damaged.
     """
     path = folder.best_path if best else folder.checkpoints_path
-    checkpoints = Checkpoints(path, read_only=True)
-    step = checkpoints.latest()
-    if step is None and _was_trained(folder):
-        raise _lost(folder, path)
-    if step is None:
-        raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
-    state = checkpoints.restore(step, trainer.initial_state())
-    checkpoints.close()
-    return step, trainer.learner_at(state)
+    with Checkpoints(path, read_only=True) as checkpoints:
+        step = checkpoints.latest()
+        if step is None and _was_trained(folder):
+            raise _lost(folder, path)
+        if step is None:
+            raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
+        return step, trainer.learner_at(checkpoints.restore(step, trainer.initial_state()))
 
 
 def _was_trained(folder: RunFolder) -> bool:
