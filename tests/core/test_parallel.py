@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml.core.parallel import all_devices, mean_over_tasks, mean_value_and_grad
+from mmaml.core.parallel import all_devices, devices_for, mean_over_tasks, mean_value_and_grad, useful
 
 
 @pytest.mark.parametrize("microbatch", [None, 1, 2])
@@ -31,3 +31,12 @@ def test_gradient_is_that_of_the_mean():
 def test_no_tasks_at_a_time_are_refused():
     with pytest.raises(ValueError, match="0 tasks are to be worked on at a time"):
         mean_over_tasks(lambda scale, task: scale * task, 1.0, jnp.ones(3), all_devices(), 0)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "devices", "used"),
+    [(10, 1, 1), (10, 2, 2), (10, 4, 4), (10, 8, 5), (10, 64, 10), (125, 64, 63), (1, 2, 1)],
+)
+def test_no_device_is_used_that_would_not_save_time(tasks, devices, used):
+    assert useful(devices, tasks) == used
+    assert devices_for(1).size == 1

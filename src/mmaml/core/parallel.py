@@ -16,6 +16,17 @@ def all_devices() -> Mesh:
     return Mesh(jax.devices(), "tasks")
 
 
+def devices_for(tasks: int) -> Mesh:
+    """As many of JAX's devices as it takes to be done with so many tasks as early as all of them would be."""
+    return Mesh(jax.devices()[: useful(jax.device_count(), tasks)], "tasks")
+
+
+def useful(devices: int, tasks: int) -> int:
+    """How many of the devices save time; others would get a copy of the data, and tasks whose results do not count."""
+    tasks_each = -(-tasks // devices)
+    return -(-tasks // tasks_each)
+
+
 def mean_over_tasks(
     measure: Callable[[PyTree, PyTree], PyTree],
     parameters: PyTree,

@@ -13,7 +13,7 @@ from mmaml.core.inner import InnerLoop, LearnedRates, Loss
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.core.network import AbstractNetwork
-from mmaml.core.parallel import all_devices
+from mmaml.core.parallel import devices_for
 from mmaml.core.task import AbstractTaskSource
 from mmaml.supervised.config import SupervisedConfig
 
@@ -65,7 +65,7 @@ def make_trainer(
     key: PRNGKeyArray,
 ) -> MetaTrainer:
     """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration."""
-    mesh = all_devices()
+    mesh = devices_for(tasks_per_step)
     # Data lie on every device from the beginning, or each dispatch would send them there.
     source = eqx.filter_shard(source, NamedSharding(mesh, PartitionSpec()))
     return MetaTrainer(
