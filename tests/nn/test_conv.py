@@ -124,6 +124,16 @@ def test_support_statistics_are_those_of_the_support_set():
     np.testing.assert_allclose(*same, atol=1e-5)
 
 
+def test_a_model_settled_on_one_support_set_can_be_adapted_to_another():
+    inner = InnerLoop(0.1, steps=2)
+    prior = net(support_statistics=True)
+    *_, elsewhere = MAML(prior, InnerLoop(0.1, steps=0)).adapt(
+        Samples(QUERY, jnp.array([2, 1, 0, 1])), jnp.array(0), loss
+    )
+    assert elsewhere.network.settled is not None
+    np.testing.assert_allclose(outputs(MAML(elsewhere.network, inner)), outputs(MAML(prior, inner)), rtol=1e-6)
+
+
 def test_film_with_zero_heads_is_maml():
     inner = InnerLoop(0.1, steps=2)
     learner = mmaml(inner)

@@ -158,6 +158,7 @@ def adapt(
     does not apply.
     """
     steps = inner.steps if steps is None else whole_steps(steps)
+    model = TaskModel(model.network.unsettle(), model.modulation, model.embedding)
     take = _dual if _choose_dual(inner, model.network) else _materialised
     for adapted in take(inner, model, support, loss, steps):
         settled = adapted.network.settle(support.inputs, adapted.modulation)

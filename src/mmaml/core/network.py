@@ -49,6 +49,10 @@ class AbstractNetwork(eqx.Module):
         del support, modulation
         return self
 
+    def unsettle(self) -> "AbstractNetwork":
+        """The network without what `settle` has kept: from here it can be adapted to another support set."""
+        return self
+
 
 class TaskModel(eqx.Module):
     """The model of one task: f(·; θ, τ), before or after gradient steps.

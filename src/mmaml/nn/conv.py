@@ -144,6 +144,10 @@ class ConvNet(AbstractNetwork):
         _, statistics = jax.vmap(self._features, (0, None), (0, None), axis_name="examples")(support, modulation)
         return eqx.tree_at(lambda n: n.settled, self, statistics, is_leaf=lambda leaf: leaf is None)
 
+    def unsettle(self) -> "ConvNet":
+        """The network that takes statistics over the set it looks at."""
+        return eqx.tree_at(lambda n: n.settled, self, None, is_leaf=lambda leaf: leaf is None)
+
     def _features(
         self, x: Float[Array, "height width in"], modulation: Modulation | None
     ) -> tuple[Float[Array, " channels"], tuple[Statistics, ...]]:
