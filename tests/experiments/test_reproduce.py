@@ -78,6 +78,30 @@ def test_a_difference_varies_with_the_seed(tmp_path):
     assert film["minus_maml"]["mean"] == -2.5 and film["minus_maml"]["seed_std"] == pytest.approx(0.5**0.5)
 
 
+def test_seeds_are_paired_by_their_number(tmp_path):
+    for seed, error in ((2, 3), (10, 5)):
+        record(tmp_path, "maml", [[9, error - 1], [9, error + 1]], seed)
+        record(tmp_path, "mmaml-film", [[9, error - 2], [9, error - 2]], seed)
+    cells = write_table(SPEC, tmp_path, "cpu")
+    assert cells[0]["seeds"] == [2, 10] and [run[-6:] for run in cells[0]["run"]] == ["-seed2", "seed10"]
+    assert cells[-1]["minus_maml"]["seed_std"] == 0
+    record(tmp_path, "mmaml-film", [[9, 1], [9, 1]], seed=3)
+    assert "seed_std" not in write_table(SPEC, tmp_path, "cpu")[-1]["minus_maml"]
+
+
+def test_seeds_that_were_judged_on_different_tasks_are_refused(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    record(tmp_path, "maml", [[9, 3], [9, 5], [9, 4]], seed=1)
+    with pytest.raises(UserError, match=r"maml-cpu-seed0 and runs/.*seed1 were evaluated on different tasks"):
+        write_table(SPEC, tmp_path, "cpu")
+
+
+def test_a_run_with_a_bound_that_the_table_does_not_have_says_so(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]], inner_clip_value=10.0, inner_clip_norm=None, evaluation_tasks=2)
+    expected = {"inner_clip_value": 10.0, "inner_clip_norm": None}
+    assert write_table(SPEC, tmp_path, "cpu")[0]["other_options"] == expected
+
+
 def test_a_run_with_other_options_than_the_table_s_says_so(tmp_path):
     record(tmp_path, "maml", [[9, 3], [9, 5]], meta_lr=0.5, meta_optimiser="muon")
     record(tmp_path, "mmaml-film", [[2, 1], [2, 2]])

@@ -24,6 +24,7 @@ class ClassificationConfig(SupervisedConfig):
     """Few-shot image classification. `docs/classification.md` lists where the defaults differ from the reference."""
 
     DOMAIN: ClassVar[str] = "classification"
+    LEFT_OPEN: ClassVar[frozenset[str]] = SupervisedConfig.LEFT_OPEN | {"datasets", "image_size"}
     ITERATIONS: ClassVar[dict[Budget, int]] = {"smoke": 4, "demo": 300, "cpu": 4_000, "paper": 60_000}
     EVALUATION_TASKS: ClassVar[dict[Budget, int]] = {"smoke": 20, "demo": 600, "cpu": 5_000, "paper": 1_000}
 

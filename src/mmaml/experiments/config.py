@@ -22,6 +22,8 @@ class ExperimentConfig(abc.ABC):
 
     DOMAIN: ClassVar[str]
     """What run folders and model files call the kind of experiment."""
+    LEFT_OPEN: ClassVar[frozenset[str]] = frozenset({"meta_iterations", "evaluation_tasks", "task_microbatch"})
+    """Options that a run may fill in for itself, or that do not make it another experiment."""
 
     preset: tyro.conf.Suppress[str] = "custom"
     learner: str = "mmaml"

@@ -60,19 +60,21 @@ def write_table(spec: TableSpec, out: Path, budget: Budget) -> list[dict[str, An
     return cells
 
 
-def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> Iterator[dict[str, Any]]:
+def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) -> Iterator[dict[str, Any]]:
     references: dict[str, dict[str, Any]] = {}
-    baseline: list[Path] = []
+    baseline: dict[int, Path] = {}
     for method in spec.methods:
         pattern = spec.run_path(out, setting, method, budget, "*")
-        paths = sorted(pattern.parent.glob(f"{pattern.name}/result.json"))
-        results = [read_json(path) for path in paths]
-        if not results:
+        found = [(read_json(path), path.parent) for path in pattern.parent.glob(f"{pattern.name}/result.json")]
+        if not found:
             continue
-        runs = [str(path.parent.relative_to(out)) for path in paths]
+        results = sorted((result for result, _ in found), key=lambda result: result["seed"])
+        paths = {result["seed"]: path for result, path in found}
+        runs = [str(paths[result["seed"]].relative_to(out)) for result in results]
+        _refuse_unlike(results, runs)
         others: dict[str, Any] = {}
-        for path, result in zip(paths, results, strict=True):
-            others |= _other_options(spec.config(setting, method, result["budget"], result["seed"]), path.parent)
+        for seed, path in paths.items():
+            others |= _other_options(spec.config(setting, method, budget, seed), path)
         baseline = paths if method == spec.baseline else baseline
         for stage, index in spec.stages:
             only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
@@ -89,26 +91,38 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: str) -> 
 
 
 def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
-    """Options of the run in `path` that are not the table's; what that leaves open, and data, may be anything."""
+    """Options of the run in `path` that are not the table's."""
     begun = from_dict(type(config), RunFolder.open(path).read_config()["config"])
-    free = {"datasets", "task_microbatch"}
-    asked = {name: value for name, value in to_dict(config).items() if value is not None and name not in free}
-    return {name: value for name, value in to_dict(begun).items() if name in asked and value != asked[name]}
+    asked = to_dict(config)
+    return {
+        name: value for name, value in to_dict(begun).items() if name not in config.LEFT_OPEN and value != asked[name]
+    }
 
 
-def _difference(paths: Sequence[Path], baseline: Sequence[Path]) -> dict[str, float] | None:
-    """What these runs achieve minus what the baseline's do, mean and interval over tasks of the means over seeds.
+def _refuse_unlike(results: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
+    """Raise `UserError` if the runs of one cell, which differ in their seeds, were not judged on the same tasks."""
+    for result, run in zip(results, runs, strict=True):
+        for what in ("data", "tasks"):
+            if result[what] != results[0][what]:
+                raise UserError(
+                    f"{runs[0]} and {run} were evaluated on different tasks ({what}: {results[0][what]!r} and "
+                    f"{result[what]!r}), so they have no common mean. Evaluate one again, or move it away."
+                )
 
-    `seed_std`, where both have as many seeds, is the standard deviation over them of their mean differences.
+
+def _difference(paths: dict[int, Path], baseline: dict[int, Path]) -> dict[str, float] | None:
+    """What runs, by seed, achieve minus what the baseline's do: mean and interval over tasks of the means over seeds.
+
+    `seed_std`, where both have the same seeds, is the standard deviation over them of their mean differences.
     """
-    files = [[RunFolder(path.parent).values_path for path in group] for group in (paths, baseline)]
+    files = [[RunFolder(runs[seed]).values_path for seed in sorted(runs)] for runs in (paths, baseline)]
     if not all(files) or not all(file.is_file() for group in files for file in group):
         return None
     ours, theirs = ([np.load(file, allow_pickle=False)[:, -1] for file in group] for group in files)
     if len({values.shape for values in (*ours, *theirs)}) > 1:
         return None
     difference = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
-    if len(ours) == len(theirs) > 1:
+    if paths.keys() == baseline.keys() and len(paths) > 1:
         difference["seed_std"] = float(np.std(np.mean(ours, 1) - np.mean(theirs, 1), ddof=1))
     return difference
 
@@ -146,10 +160,14 @@ def _cell(
         "planned": first["planned"],
         "published": replace(spec.settings[setting], budget="paper").iterations,
         "data": first["data"],
-        "command": first["command"],
-        "commit": first["commit"],
-        "run": runs[0] if len(runs) == 1 else runs,
+        **{key: _of_all([result[key] for result in results]) for key in ("command", "commit")},
+        "run": _of_all(runs),
     }
+
+
+def _of_all(values: list[Any]) -> Any:
+    """What every seed has of something, without a list if there is one seed."""
+    return values[0] if len(values) == 1 else values
 
 
 def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
