@@ -384,13 +384,16 @@ def test_a_folder_that_is_no_run_is_named(capsys, tmp_path, command):
     assert code == 2 and "is not a run" in err
 
 
+PROVENANCE = {"command": "c", "commit": None, "versions": {}, "machine": "m", "devices": 2}
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (3, "lacks config, domain"),
-        ({"domain": "regression", "config": [1]}, "stored configuration is [1]"),
+        (3, "lacks command, commit, config, devices, domain, machine, versions"),
+        (PROVENANCE | {"domain": "regression", "config": [1]}, "stored configuration is [1]"),
         (
-            {"domain": "regression", "config": {"families": ["foo"]}},
+            PROVENANCE | {"domain": "regression", "config": {"families": ["foo"]}},
             "config.json cannot be used: --families is 'foo', but must be one of sinusoid",
         ),
     ],

@@ -85,7 +85,7 @@ def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[
 def reopen(run: Path) -> tuple[RunFolder, AbstractExperiment]:
     """The folder of a run that was begun, and what is trained in it. Raises `UserError` if there is none."""
     folder = RunFolder.open(run)
-    prepare_jax(folder.read_config().get("devices"))
+    prepare_jax(folder.read_config()["devices"])
     return folder, open_experiment(folder)
 
 

@@ -21,7 +21,13 @@ GLOSSARY = {
     "embedding": "A map of tasks",
     "bayes-optimal, told": "is the limit of those who are told",
 }
-PROVENANCE = {"command": "mmaml train", "commit": "abc123", "versions": {"jax": "0.9.9"}, "machine": "x86_64"}
+PROVENANCE = {
+    "command": "mmaml train",
+    "commit": "abc123",
+    "versions": {"jax": "0.9.9"},
+    "machine": "x86_64",
+    "devices": 2,
+}
 
 MakeRun = Callable[..., RunFolder]
 

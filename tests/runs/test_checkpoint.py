@@ -17,11 +17,11 @@ from mmaml.runs.checkpoint import Checkpoints
 from mmaml.runs.errors import UserError
 
 checkpoints = Checkpoints(Path(sys.argv[1]))
-checkpoints.save(1, {"w": jnp.zeros(3)})
+checkpoints.save(1, {"w": jnp.zeros(3)}, 0.5)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
-    checkpoints.save(2, {"w": jax.random.normal(jax.random.key(0), 100_000)})
+    checkpoints.save(2, {"w": jax.random.normal(jax.random.key(0), 100_000)}, 1.0)
 except UserError as error:
     print(error)
 print(checkpoints.latest())
@@ -31,11 +31,12 @@ print(checkpoints.latest())
 def test_reading_leaves_alone_what_another_process_writes(tmp_path):
     state = {"w": jnp.arange(3.0)}
     with Checkpoints(tmp_path) as writer:
-        writer.save(1, state)
+        writer.save(1, state, 2.5)
     (tmp_path / "30.orbax-checkpoint-tmp").mkdir()
     with Checkpoints(tmp_path, read_only=True) as reader:
         assert reader.latest() == 1
         np.testing.assert_array_equal(reader.restore(1, state)["w"], state["w"])
+        assert reader.seconds(1) == 2.5
     assert (tmp_path / "30.orbax-checkpoint-tmp").is_dir()
 
 

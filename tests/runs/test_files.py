@@ -25,6 +25,17 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_who_may_read_a_file_is_up_to_the_umask_and_to_the_file_before_it(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "new", "one")
+        (tmp_path / "private").touch(0o600)
+        write_atomically(tmp_path / "private", "one")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new", "private")] == [0o640, 0o600]
+
+
 def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path):
     link, file, pipe = (tmp_path / name for name in ("link", "file", "pipe"))
     link.symlink_to(file)

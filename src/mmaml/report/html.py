@@ -188,9 +188,9 @@ def _note(path: Path) -> str | None:
 def _details(run: Run) -> dict[str, dict[str, Any]]:
     """Everything needed to repeat a run, in groups."""
     stored = run.config
-    origin = {key: stored.get(key) for key in ("command", "commit", "machine")}
+    origin = {key: stored[key] for key in ("command", "commit", "machine")}
     return {
         "Origin": {"folder": str(run.folder.path), **origin},
         "Configuration": stored["config"],
-        "Versions": stored.get("versions", {}),
+        "Versions": stored["versions"],
     }

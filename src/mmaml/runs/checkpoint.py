@@ -51,10 +51,14 @@ class Checkpoints:
         """Step of the newest checkpoint, `None` if there is none."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: PyTree) -> None:
-        """Save `state`. Raises `UserError` if the disk does not take it; older checkpoints stay as they are."""
+    def save(self, step: int, state: PyTree, seconds: float) -> None:
+        """Save `state`, and how many seconds of training are behind it.
+
+        Raises `UserError` if the disk does not take it; older checkpoints stay as they are.
+        """
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+            behind = {"seconds": seconds}
+            self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=behind, force=True)
             self._manager.wait_until_finished()
         except Exception as error:
             raise UserError(
@@ -72,6 +76,10 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.StandardRestore(target))
         except Exception as error:
             raise self._damaged(step, error) from error
+
+    def seconds(self, step: int) -> float | None:
+        """The seconds of training behind a checkpoint; `None` for one that is older than this number."""
+        return self._manager.metadata(step).custom_metadata.get("seconds")
 
     def _damaged(self, step: int, error: Exception) -> UserError:
         return UserError(

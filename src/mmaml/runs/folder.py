@@ -92,9 +92,13 @@ class RunFolder:
         return self.model_path.is_file() and self.result_path.is_file()
 
     def read_config(self) -> dict[str, Any]:
-        """The content of config.json: `domain`, `setting`, `config`, `command`, `commit`, `versions`."""
+        """The content of config.json: `domain`, `config`, what `provenance` says, and in all but the oldest `setting`.
+
+        Raises `UserError` if some of it is missing.
+        """
         stored = read_json(self.config_path)
-        if missing := {"domain", "config"} - set(stored if isinstance(stored, dict) else ()):
+        needed = {"domain", "config", "command", "commit", "versions", "machine", "devices"}
+        if missing := needed - set(stored if isinstance(stored, dict) else ()):
             raise UserError(f"{self.config_path} lacks {', '.join(sorted(missing))}: it was not written by mmaml.")
         return stored
 

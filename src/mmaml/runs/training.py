@@ -58,8 +58,7 @@ def train(
     step = newest(folder.checkpoints_path) or 0
     drop_metrics_after(folder.metrics_path, step)
     rows = read_metrics(folder.metrics_path)
-    earlier_seconds = rows[-1]["seconds"] if rows else 0.0
-    began = time.monotonic()
+    seconds = rows[-1]["seconds"] if rows else 0.0
 
     with (
         Checkpoints(folder.checkpoints_path) as checkpoints,
@@ -70,6 +69,8 @@ def train(
         state = trainer.initial_state()
         if step:
             state = checkpoints.restore(step, state)
+            seconds = checkpoints.seconds(step) or seconds
+        began = time.monotonic() - seconds
         while step < schedule.iterations:
             until_save = schedule.save_every - step % schedule.save_every
             count = min(schedule.dispatch, until_save, schedule.iterations - step)
@@ -86,18 +87,18 @@ def train(
                 raise _diverged(step, checkpoints.latest(), folder)
             if due:
                 numbers = {**means, **validate(trainer.learner_at(state))}
-                seconds = earlier_seconds + time.monotonic() - began
+                seconds = time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
                 append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
                 if better and best and all(better(numbers, row) for row in rows) and (best.latest() or 0) < step:
-                    best.save(step, state)
+                    best.save(step, state, seconds)
                 rows.append(numbers)
-                checkpoints.save(step, state)
+                checkpoints.save(step, state, seconds)
                 track(step, numbers)
                 report(step, numbers)
                 stop = stopped()  # to validate takes a while
             elif stop:
-                checkpoints.save(step, state)
+                checkpoints.save(step, state, time.monotonic() - began)
             if stop:
                 raise Interrupted(
                     f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`."
