@@ -36,7 +36,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     keep_best: ClassVar[bool] = True
 
     def __init__(self, config: ClassificationConfig):
-        learner_key, task_key = jr.split(jr.key(config.seed))
+        learner_key, task_key, self._validation_key = jr.split(jr.key(config.seed), 3)
         # A run goes on wherever it is resumed from, and with the data it began with.
         own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
         config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
@@ -63,10 +63,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
-        # With 1 this would be the key of training: JAX folds in what it splits.
-        key = jr.fold_in(jr.key(self.config.seed), 2)
         count = min(VALIDATION_TASKS, self.config.final_tasks)
-        values, _ = self._accuracies(learner, self.sources.validation, key, count, None)
+        values, _ = self._accuracies(learner, self.sources.validation, self._validation_key, count, None)
         return progress_numbers(values)
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:

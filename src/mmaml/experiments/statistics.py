@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 
 def mean_and_ci(
@@ -22,7 +22,7 @@ def mean_and_ci(
     _, member = np.unique(groups, return_inverse=True)
     sums = np.bincount(member, values - mean)
     error = np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2)) / len(values)
-    return {"mean": float(mean), "ci95": float(student_t.ppf(0.975, len(sums) - 1) * error)}
+    return {"mean": float(mean), "ci95": float(stdtrit(len(sums) - 1, 0.975) * error)}
 
 
 def by_mode(

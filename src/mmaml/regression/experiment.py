@@ -43,7 +43,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     keep_best: ClassVar[bool] = False
 
     def __init__(self, config: RegressionConfig):
-        learner_key, task_key = jr.split(jr.key(config.seed))
+        learner_key, task_key, self._validation_key = jr.split(jr.key(config.seed), 3)
         # A run goes on wherever it is resumed from.
         config = config if config.data is None else replace(config, data=str(Path(config.data).resolve()))
         self.sources = make_sources(config)
@@ -69,9 +69,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
 
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
-        # With 1 this would be the key of training: JAX folds in what it splits.
-        key = jr.fold_in(jr.key(self.config.seed), 2)
-        tasks = self._held_out(key, min(VALIDATION_TASKS, self.config.final_tasks))
+        tasks = self._held_out(self._validation_key, min(VALIDATION_TASKS, self.config.final_tasks))
         return progress_numbers(self._errors(learner, tasks, None), _files(tasks))
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:

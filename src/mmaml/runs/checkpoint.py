@@ -3,6 +3,8 @@
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,6 @@ from jaxtyping import PyTree
 
 from mmaml.runs.errors import UserError
 
-
-# Orbax logs whole tracebacks of what it raises too; ours is the one message about it.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 KEEP_LAST = 2
 
@@ -56,10 +55,11 @@ class Checkpoints:
 
         Raises `UserError` if the disk does not take it; older checkpoints stay as they are.
         """
+        behind = {"seconds": seconds}
         try:
-            behind = {"seconds": seconds}
-            self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=behind, force=True)
-            self._manager.wait_until_finished()
+            with _quiet():
+                self._manager.save(step, args=ocp.args.StandardSave(state), custom_metadata=behind, force=True)
+                self._manager.wait_until_finished()
         except Exception as error:
             raise UserError(
                 f"cannot save the checkpoint of iteration {step} in {self._path}: {_reason(error)}. Older checkpoints "
@@ -73,7 +73,8 @@ class Checkpoints:
         """
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            with _quiet():
+                return self._manager.restore(step, args=ocp.args.StandardRestore(target))
         except Exception as error:
             raise self._damaged(step, error) from error
 
@@ -92,6 +93,18 @@ def newest(path: Path) -> int | None:
     """Step of the newest checkpoint in a folder, which another process may be writing; `None` if there is none."""
     with Checkpoints(path, read_only=True) as checkpoints:
         return checkpoints.latest()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs whole tracebacks of what it raises too; ours is the one message about it."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
