@@ -50,7 +50,7 @@ def table_sources(modes: int = 2, in_size: int = 1) -> Sources:
     by_mode = [
         [Table("t.csv", x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))] for m in range(modes)
     ]
-    scaler = Scaler.fit([table for tables in by_mode for table in tables])
+    scaler = Scaler.fit(*(np.concatenate([getattr(t, axis) for tables in by_mode for t in tables]) for axis in "xy"))
     names = tuple(f"_mode${m}$" for m in range(modes))
     parts = tuple(TableTasks.of(t, scaler, 5, 5, name) for t, name in zip(by_mode, names, strict=True))
     source = Mixture(parts, names)

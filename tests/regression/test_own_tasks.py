@@ -16,7 +16,7 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.own import TableTask, load_tasks
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import Table, read_table
+from mmaml.regression.tables import read_table
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 
@@ -117,7 +117,7 @@ def known_files(run):
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, -7.3e5, 1e-9])
 def test_a_constant_column_scales_to_nothing_and_others_keep_their_digits(constant):
     x = np.column_stack([np.full(1000, constant), 1.7e9 + np.arange(1000) % 2])
-    scaler = Scaler.fit([Table("t.csv", x, np.full(1000, constant))])
+    scaler = Scaler.fit(x, np.full(1000, constant))
     np.testing.assert_allclose(scaler.scale_x(x)[:, 0], 0, atol=1e-6)
     np.testing.assert_allclose(scaler.scale_y(np.full(3, constant)), 0, atol=1e-6)
     np.testing.assert_allclose(scaler.scale_x(x)[:, 1], np.tile([-1, 1], 500), atol=1e-5)

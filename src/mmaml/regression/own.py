@@ -116,7 +116,8 @@ def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) 
         kept = max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(tables)))
         held_out[mode] = [tables[i] for i in order[:kept]]
         train[mode] = [tables[i] for i in order[kept:]]
-    scaler = Scaler.fit([table for tables in train.values() for table in tables])
+    learnt_from = [table for tables in train.values() for table in tables]
+    scaler = Scaler.fit(np.concatenate([t.x for t in learnt_from]), np.concatenate([t.y for t in learnt_from]))
 
     def source(by_mode: dict[str, list[Table]]) -> Mixture:
         parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())

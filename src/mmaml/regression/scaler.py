@@ -1,13 +1,10 @@
 """From a person's units to numbers that learn well, and back."""
 
 import math
-from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
-
-from mmaml.regression.tables import Table
 
 
 FARTHEST = 1e15
@@ -31,10 +28,10 @@ class Scaler(eqx.Module):
         return cls(np.zeros(in_size), np.ones(in_size), 0.0, 1.0)
 
     @classmethod
-    def fit(cls, tables: Sequence[Table]) -> "Scaler":
-        """Mean and deviation of all points; a constant column keeps its scale."""
-        x_mean, x_std = _mean_and_std(np.concatenate([table.x for table in tables]))
-        (y_mean,), (y_std,) = _mean_and_std(np.concatenate([table.y for table in tables])[:, None])
+    def fit(cls, x: Float[np.ndarray, "points in"], y: Float[np.ndarray, " points"]) -> "Scaler":
+        """Mean and deviation of the training tasks' points; a constant column keeps its scale."""
+        x_mean, x_std = _mean_and_std(x)
+        (y_mean,), (y_std,) = _mean_and_std(y[:, None])
         return cls(x_mean, x_std, float(y_mean), float(y_std))
 
     def scale_x(self, x: Float[np.ndarray, "points in"]) -> Float[np.ndarray, "points in"]:
