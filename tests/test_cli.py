@@ -1,7 +1,10 @@
 """The command line as its user meets it: what it leaves on disk, and what it says when something is wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 
 import jax.random as jr
@@ -67,14 +70,14 @@ def test_every_learner_of_a_setting_meets_the_same_tasks_and_has_the_limit_of_wh
 def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_path):
     page = tmp_path / "both.html"
     code, _, _ = mmaml_command(capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", page)
-    assert code == 0 and ">Predictions<" in page.read_text()
+    assert code == 0 and ">Fits<" in page.read_text()
 
 
 def test_a_report_of_a_stopped_run_beside_another_has_no_fits_of_it(capsys, runs, run, tmp_path):
     (run / "model.safetensors").unlink()
     page = tmp_path / "both.html"
     code, _, _ = mmaml_command(capsys, "report {} {} --out {}", run, runs / "multi-maml", page)
-    assert code == 0 and "multi-maml" in page.read_text() and ">Predictions<" not in page.read_text()
+    assert code == 0 and "multi-maml" in page.read_text() and ">Fits<" not in page.read_text()
 
 
 def test_a_run_stopped_before_its_first_metrics_can_be_evaluated(capsys, run):
@@ -225,6 +228,23 @@ def test_no_file_is_replaced_unless_told_to(capsys, run, tmp_path, command):
     assert file.read_text().startswith("x,y\n")
     assert mmaml_command(capsys, " ".join(["{}"] * (len(parts) + 1)), *parts, "--overwrite")[0] == 0
     assert not file.read_text(errors="replace").startswith("x,y\n1,2")
+
+
+def test_several_runs_are_compared_beside_what_each_has_of_its_own(capsys, runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = (runs / "mmaml" / "report.html").read_bytes()
+    command = "report {} {}"
+    assert mmaml_command(capsys, command, runs / "mmaml", runs / "multi-maml").code == 0
+    assert (tmp_path / "comparison.html").is_file() and (runs / "mmaml" / "report.html").read_bytes() == own
+    code, _, err = mmaml_command(capsys, command, runs / "mmaml", runs / "multi-maml")
+    assert code == 2 and "comparison.html is there already" in err
+
+
+def test_a_terminal_that_knows_few_letters_gets_question_marks(run):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "mmaml.cli", "report", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0 and " ? " in done.stdout
 
 
 def test_a_report_of_nothing_is_refused(capsys):

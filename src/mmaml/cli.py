@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import io
 import json as json_format
 import os
 import sys
@@ -97,14 +98,15 @@ def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: b
 
     Args:
         runs: Folders of the runs.
-        out: The page; default: report.html in the first run's folder.
+        out: The page; default: report.html in the run's folder, or, of several runs, comparison.html here.
         overwrite: Replace a file that is there at `--out`.
         json: Print the page's path as JSON.
     """
     if not runs:
         raise UserError("a report needs at least one run.")
-    refuse_to_replace(out, overwrite)
     folders = [RunFolder.open(run) for run in runs]
+    out = out or (Path("comparison.html") if len(runs) > 1 else None)
+    refuse_to_replace(out, overwrite)
     page = out or folders[0].report_path
     api.report(folders, page)
     if not json:
@@ -254,6 +256,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mmaml {version('mmaml')}")
         return 0
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no `±` gets a question mark
     style = (
         tyro.conf.OmitArgPrefixes,
         tyro.conf.OmitSubcommandPrefixes,

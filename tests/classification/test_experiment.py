@@ -252,6 +252,7 @@ def test_a_stopped_run_resumed_ends_like_one_that_never_was(capsys, run, tmp_pat
         (np.zeros((2, 8, 8), np.uint8), list("abc"), r"2 images, and labels of the shape \(3,\)"),
         (np.zeros((2, 8, 8), np.uint8), "ab", r"2 images, and labels of the shape \(\)"),
         (np.zeros((2, 8, 8), np.uint8), [None, "a"], "labels must be of one kind"),
+        (np.zeros((2, 8, 8), np.uint8), ["a", 1], "labels must be of one kind"),
         (np.zeros((2, 8, 8), np.uint8), list("aa"), "1 classes; .* takes 2 to 3.$"),
         (np.zeros((8, 8, 3), np.uint8), list("ab"), "images are a single one; give a list"),
         (Path("a.png"), list("ab"), "images are a single one; give a list"),

@@ -37,13 +37,23 @@ def test_neighbour_accuracy_agrees_with_brute_force_and_is_chance_for_random_mod
     rng = np.random.default_rng(1)
     tasks = EmbeddedTasks(rng.normal(size=(600, 4)), rng.integers(0, 4, 600))
     accuracy = neighbour_accuracy(tasks, k)
-    assert accuracy == pytest.approx(brute_force_accuracy(*tasks, k))
+    assert accuracy == pytest.approx(brute_force_accuracy(tasks.points, tasks.modes, k))
     assert abs(accuracy - 0.25) < 0.08
 
 
 def test_neighbour_accuracy_needs_enough_tasks():
-    with pytest.raises(ValueError, match="n_neighbors"):
-        neighbour_accuracy(EmbeddedTasks(np.zeros((10, 2)), np.zeros(10, int)), 15)
+    for groups, others in ((None, 9), (np.repeat([0, 1], 5), 5)):
+        with pytest.raises(ValueError, match=f"a task has {others} others to be compared with; there must be 15"):
+            neighbour_accuracy(EmbeddedTasks(np.zeros((10, 2)), np.zeros(10, int), groups), 15)
+
+
+def test_draws_from_one_file_do_not_tell_kinds_apart():
+    """Twelve files, each a heap of its own, of two modes that are one and the same."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(12), 20)
+    tasks = EmbeddedTasks(rng.normal(size=(12, 4))[groups] + 0.01 * rng.normal(size=(240, 4)), groups % 2, groups)
+    assert neighbour_accuracy(tasks._replace(groups=None)) == 1.0
+    assert neighbour_accuracy(tasks) < 0.8
 
 
 def test_the_modes_near_an_embedding_stand_in_the_order_of_their_shares():
@@ -66,6 +76,13 @@ def test_the_map_names_modes_and_says_the_accuracy():
     shown = "".join(text.get_text() for text in picture.findobj(Text)).replace("\\", "")
     for text in ("_a$x$", "b<c", "71.3% right", "chance: 33%"):
         assert text in shown
+
+
+def test_a_single_mode_has_no_accuracy(tmp_path):
+    points = np.random.default_rng(0).normal(size=(60, 6))
+    write_embedding(RunFolder(tmp_path), EmbeddedTasks(points, np.zeros(60, int)), ["a"])
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["embedding.svg"]
+    assert "nearest neighbours" not in (tmp_path / "figures" / "embedding.svg").read_text()
 
 
 @pytest.mark.parametrize("value", [0.0, 2.5, np.nan])

@@ -13,7 +13,7 @@ from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.own import TableTask, load_tasks
+from mmaml.regression.own import load_tasks
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tables import read_table
@@ -144,8 +144,7 @@ def test_the_files_take_turns(tmp_path):
     train = load_tasks(tmp_path, 3, 4).train
     for n, each in ((32, 1), (64, 2)):
         drawn = train.sample(jr.key(n), n)
-        assert isinstance(drawn, TableTask)
-        pairs, counts = np.unique(np.stack([drawn.mode, drawn.file]), axis=1, return_counts=True)
+        pairs, counts = np.unique(np.stack([drawn.mode, drawn.origin]), axis=1, return_counts=True)
         assert pairs.shape == (2, 32) and set(counts) == {each}
 
 
@@ -178,6 +177,9 @@ def test_the_files_take_turns(tmp_path):
         ({"a.csv": "x,y\n" + "1,2\n" * 4, "b.csv": "x1,x2,y\n" + "1,2,3\n" * 4}, "2 input columns"),
         ({"a.csv": "x,y\n" + "1,2\n" * 4, "b.csv": "x,y\n" + "1,2\n" * 4}, "b.csv; it takes at least 3 tasks"),
         ({"a.csv": b"\xff\xfe\x00"}, "cannot be read as CSV"),
+        ({"a.csv": "x,y\n1,2\n1,2021_05\n"}, "a.csv, row 3, column y: '2021_05' is not a finite number"),
+        ({"a.csv": "x,y\n١,2\n"}, "a.csv, row 2, column x: '١' is not a finite number"),
+        ({"a.csv": "task,x,y\na,1,2\nb,1,2\n"}, "a.csv has points of 2 tasks, says its column `task`"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, files, message):
@@ -186,6 +188,33 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
         load_tasks(tmp_path, shots=2, queries=2)
+
+
+@pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "5.", "1e3", "-2.5E-07", "00012"])
+def test_numbers_are_read_as_people_write_them(tmp_path, text):
+    assert read_table(write(tmp_path / "a.csv", f"x,y\n0,{text}\n")).y.tolist() == [float(text)]
+
+
+def test_what_is_not_read_is_spoken_of(tmp_path):
+    for i in range(3):
+        write(tmp_path / f"{i}.csv", f"x1,x_2,y,id\n1,2,{i},a\n1,2,3,b\n")
+    for name in ("readme.txt", "b/c.tsv", ".hidden", ".git/config"):
+        write(tmp_path / name, "")
+    with pytest.warns(Note) as notes:
+        load_tasks(tmp_path, 1, 1)
+    said = sorted(str(note.message) for note in notes)
+    assert said == [
+        f"b/c.tsv and 1 more in {tmp_path} are no CSV files and are left out.",
+        f"columns of {tmp_path} that are not read: x_2, id.",
+    ]
+
+
+def test_every_task_of_a_file_has_a_name_of_its_own(tmp_path):
+    names = [("a", "b/c"), ("a/b", "c"), ("a", "b%2Fc"), ("a", "x"), ("a/b", "y"), ("a/b", "z")]
+    rows = [f"{mode},{task},{i},{i + j}" for i, (mode, task) in enumerate(names) for j in range(2)]
+    file = write(tmp_path / "all.csv", "\n".join(["mode,task,x,y", *rows]))
+    listed = [line.rsplit(" ", 1)[0] for line in load_tasks(file, 1, 1).files]
+    assert len(set(listed)) == len(names) and "a/x" in listed
 
 
 def gathered(folder):

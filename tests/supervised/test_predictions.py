@@ -19,6 +19,6 @@ def test_predictions_can_be_read_back():
     task.mode_neighbours = {"m": 1.0}
     made = Predictions([{"x": x, "label": label, "shares": {"label": y}} for x, label, y in rows], task)
     header, *read = csv.reader(made.to_csv().splitlines())
-    assert header == ["x", "label", "label"] and [[float(x), label, float(y)] for x, label, y in read] == rows
+    assert header == ["x", "label", "shares.label"] and [[float(x), label, float(y)] for x, label, y in read] == rows
     said = json.loads(json.dumps(made.to_dict()))
     assert said == {"predictions": made.rows, "mode_neighbours": {"m": 1.0}}

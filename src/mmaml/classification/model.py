@@ -103,6 +103,8 @@ class ClassificationModel:
             raise ValueError(
                 f"there are {len(inputs)} images, and labels of the shape {given.shape}; give each image one label."
             )
+        if given.dtype.kind == "U" and not all(isinstance(label, str) for label in labels):
+            raise ValueError("labels must be of one kind, all numbers or all texts; NumPy would make texts of numbers.")
         try:
             classes, targets = np.unique(given, return_inverse=True)
         except TypeError as error:
@@ -133,7 +135,8 @@ class ClassificationModel:
 
 
 def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:
-    one_array = isinstance(images, np.ndarray) and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
+    numbers = isinstance(images, np.ndarray) and images.dtype.kind not in "OUS"
+    one_array = numbers and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
     if one_array or isinstance(images, str | Path | Image.Image):
         raise ValueError("images are a single one; give a list, of that one only if need be.")
     images = list(images)

@@ -7,7 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Array, ArrayLike, Int, PRNGKeyArray, PyTree
 
 
 Inputs = TypeVar("Inputs", bound=PyTree)
@@ -25,12 +26,24 @@ class Task(eqx.Module):
     """One task: a few `support` examples to learn from, `query` examples to be judged on, and its `mode`.
 
     `mode` is the index of the kind of task. Only evaluation and Multi-MAML read it; MMAML never does.
+    Where several tasks are drawn from one and the same thing, as from a file, `origin` is its number within the mode.
     A batch of tasks is the same structure with one more leading axis on every leaf.
     """
 
     support: Samples
     query: Samples
     mode: Int[Array, "*batch"]
+    origin: Int[Array, "*batch"] | None = None
+
+
+def groups_of(
+    mode: Int[ArrayLike, " tasks"], origin: Int[ArrayLike, " tasks"] | None
+) -> Int[np.ndarray, " tasks"] | None:
+    """A number for what each of some tasks was drawn from; `None` if they are independent."""
+    if origin is None:
+        return None
+    _, number = np.unique(np.stack([np.asarray(mode), np.asarray(origin)]), axis=1, return_inverse=True)
+    return number.reshape(-1)
 
 
 class AbstractTaskSource(eqx.Module):

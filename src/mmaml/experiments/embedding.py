@@ -36,12 +36,19 @@ def tasks_on_map(config: ExperimentConfig, most: int) -> int:
 def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
     """How often the mode of a task is the commonest one among its `k` nearest neighbours, itself left out.
 
-    Ties go to the mode with the lowest number. Raises `ValueError` unless there are more than `k` tasks.
+    All of its group are left out too: that two draws from one file are alike says nothing about kinds.
+    Ties go to the mode with the lowest number. Raises `ValueError` unless each task has `k` others.
     """
-    from sklearn.neighbors import NearestNeighbors
+    from sklearn.metrics import pairwise_distances
 
-    points, modes = tasks
-    nearest = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    points, modes, groups = tasks
+    groups = np.arange(len(modes)) if groups is None else groups
+    others = len(groups) - np.bincount(groups).max()
+    if others < k:
+        raise ValueError(f"a task has {others} others to be compared with; there must be {k}.")
+    distances = pairwise_distances(points)
+    distances[groups[:, None] == groups] = np.inf
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :k]
     votes = np.stack([(modes[nearest] == mode).sum(1) for mode in range(modes.max() + 1)])
     return float(np.mean(votes.argmax(0) == modes))
 
@@ -69,11 +76,14 @@ def blank_map() -> tuple[Figure, Axes]:
 
 @matplotlib.rc_context(STYLE)
 def embedding_map(
-    plane: Float[np.ndarray, "tasks 2"], modes: Int[np.ndarray, " tasks"], names: Sequence[str], accuracy: float
+    plane: Float[np.ndarray, "tasks 2"],
+    modes: Int[np.ndarray, " tasks"],
+    names: Sequence[str],
+    accuracy: float | None,
 ) -> Figure:
     """Tasks at their places in the plane, coloured by mode; `names[i]` is the name of mode `i`.
 
-    Beside it stands the neighbour `accuracy`, which unlike the picture looks at all of the embedding.
+    Beside it stands the neighbour `accuracy`, if any, which unlike the picture looks at all of the embedding.
     """
     figure, axes = blank_map()
     for i in range(len(names)):
@@ -81,8 +91,10 @@ def embedding_map(
         # The markers differ too, for readers and printers who cannot tell the colours.
         axes.plot(x, y, "osD^vP"[i % 6], color=colour(i), markersize=3.5, alpha=0.8, markeredgewidth=0)
     axes.legend(axes.lines, names, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.3)
-    note = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right\n(chance: {1 / len(names):.0%})"
-    axes.text(1.02, 0, note, transform=axes.transAxes, va="bottom", color=MUTED)
+    if accuracy is not None:
+        told = f"mode told by the\n{NEIGHBOURS} nearest neighbours:\n{accuracy:.1%} right"
+        note = f"{told}\n(chance: {1 / len(names):.0%})"
+        axes.text(1.02, 0, note, transform=axes.transAxes, va="bottom", color=MUTED)
     return figure
 
 
@@ -91,6 +103,7 @@ def write_embedding(
 ) -> Float[np.ndarray, "tasks 2"] | None:
     """Write the map to a run's `figures/embedding.svg`, and the neighbour accuracy to `embedding.json` beside it.
 
+    Tasks of a single mode have no such accuracy.
     Returns the places on the map; there is none, and a `Note` says so, if all embeddings are the same.
     """
     plane = layout(tasks.points)
@@ -98,9 +111,10 @@ def write_embedding(
         message = "the modulator gives all tasks the same embedding, so there is no map of them"
         warnings.warn(f"{folder.path}: {message}.", Note, stacklevel=2)
         return None
-    accuracy = neighbour_accuracy(tasks)
+    accuracy = neighbour_accuracy(tasks) if len(names) > 1 else None
     picture = embedding_map(plane, tasks.modes, names, accuracy)
     write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
-    numbers = {"neighbour_accuracy": accuracy, "k": NEIGHBOURS, "tasks": len(tasks.modes)}
-    write_json(folder.figures_path / "embedding.json", numbers)
+    if accuracy is not None:
+        numbers = {"neighbour_accuracy": accuracy, "k": NEIGHBOURS, "tasks": len(tasks.modes)}
+        write_json(folder.figures_path / "embedding.json", numbers)
     return plane

@@ -12,10 +12,14 @@ NEIGHBOURS = 15
 
 
 class EmbeddedTasks(NamedTuple):
-    """Embeddings υ of some tasks, and the number of each task's mode."""
+    """Embeddings υ of some tasks, and the number of each task's mode.
+
+    Tasks drawn from one and the same thing, as from a file, are of one of the `groups`.
+    """
 
     points: Float[np.ndarray, "tasks embedding"]
     modes: Int[np.ndarray, " tasks"]
+    groups: Int[np.ndarray, " tasks"] | None = None
 
     def near(self, embedding: Float[np.ndarray, " embedding"], names: Sequence[str]) -> dict[str, float]:
         """Share of each mode, by name, among the tasks nearest to `embedding`; the commonest first, none of zero."""

@@ -7,17 +7,16 @@ from typing import ClassVar
 import equinox as eqx
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.task import Task
+from mmaml.core.task import Task, groups_of
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import write_figures
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.own import TableTask
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
@@ -70,7 +69,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
         tasks = self._held_out(self._validation_key, min(VALIDATION_TASKS, self.config.final_tasks))
-        return progress_numbers(self._errors(learner, tasks, None), _files(tasks))
+        return progress_numbers(self._errors(learner, tasks, None), groups_of(tasks.mode, tasks.origin))
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
@@ -82,8 +81,10 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
         modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
-        if (files := _files(batch)) is not None:
-            return Evaluation(errors, modes, {"held_out_files": len(np.unique(files))}, files)
+        if (files := groups_of(batch.mode, batch.origin)) is not None:
+            count = len(np.unique(files))
+            note = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
+            return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files)
         told = self.config.learner == "multi-maml"
         prediction = posterior_mean(batch, self.config.families, key=jr.key(0))
         optimal = np.asarray(query_mse(prediction, batch, told=told))
@@ -107,11 +108,3 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
         errors = evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps)
         return self.sources.scaler.y_std**2 * errors.astype(np.float64)
-
-
-def _files(tasks: Task) -> Int[np.ndarray, " tasks"] | None:
-    """A number for the file of each task, if they come from files."""
-    if not isinstance(tasks, TableTask):
-        return None
-    _, number = np.unique(np.stack([tasks.mode, tasks.file]), axis=1, return_inverse=True)
-    return number.reshape(-1)

@@ -24,12 +24,6 @@ HELD_OUT_SHARE, LEAST_HELD_OUT = 0.2, 2
 """Share of each mode's tasks that are kept for validation and evaluation, and the least number: one has no interval."""
 
 
-class TableTask(Task):
-    """A task whose points are drawn from the file with the number `file` of its mode."""
-
-    file: Int[Array, "*batch"]
-
-
 class TableTasks(AbstractTaskSource):
     """Tasks of one mode: every file as often as the others, in random order; then its points, all different."""
 
@@ -64,15 +58,15 @@ class TableTasks(AbstractTaskSource):
         """The sub-folder's name."""
         return (self.name,)
 
-    def sample(self, key: PRNGKeyArray, n: int) -> TableTask:
-        """`n` tasks; inputs have the shape `(n, points, in)`, targets `(n, points, 1)`."""
+    def sample(self, key: PRNGKeyArray, n: int) -> Task:
+        """`n` tasks; inputs have the shape `(n, points, in)`, targets `(n, points, 1)`. Their origins are the files."""
 
-        def draw(key: PRNGKeyArray, file: Int[Array, ""]) -> TableTask:
+        def draw(key: PRNGKeyArray, file: Int[Array, ""]) -> Task:
             points = self.first[file] + distinct(key, self.counts[file], self.shots + self.queries)
             support, query = (
                 Samples(self.x[part], self.y[part]) for part in (points[: self.shots], points[self.shots :])
             )
-            return TableTask(support, query, jnp.zeros((), int), file)
+            return Task(support, query, jnp.zeros((), int), file)
 
         file_key, point_key = jr.split(key)
         files = jnp.resize(jr.permutation(file_key, self.counts.shape[0]), (n,))

@@ -1,9 +1,10 @@
 """A person's own tasks on disk: a folder with a CSV file for each, or one CSV file of all."""
 
+import warnings
 from pathlib import Path
 
 from mmaml.regression.tables import UNNAMED, Table, read_table, read_tables
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 
 
 def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
@@ -27,6 +28,8 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
                 f"{table.place} has {table.x.shape[1]} input columns, {first.place} has {first.x.shape[1]}; all tasks "
                 "must have the same."
             )
+    if unread := dict.fromkeys(name for table in (first, *others) for name in table.unread):
+        warnings.warn(f"columns of {path} that are not read: {', '.join(unread)}.", Note, stacklevel=2)
     return by_mode
 
 
@@ -40,11 +43,20 @@ def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
         raise UserError(f"{folder} has both sub-folders and {loose[0].name}; put every CSV file into a sub-folder.")
     if not inner and not loose:
         raise UserError(f"{folder} has no CSV files, neither in itself nor in its sub-folders.")
+    if left_out := _others(folder):
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        warnings.warn(f"{left_out[0]}{more} in {folder} are no CSV files and are left out.", Note, stacklevel=2)
     by_mode: dict[str, dict[str, Table]] = {}
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED
         by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)
     return by_mode
+
+
+def _others(folder: Path) -> list[Path]:
+    """Other files in the folder and its sub-folders; hidden ones do not count."""
+    files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [p for p in files if p.suffix.lower() != ".csv" and not any(part.startswith(".") for part in p.parts)]
 
 
 def _csv_files(folder: Path, below: str) -> list[Path]:

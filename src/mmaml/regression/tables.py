@@ -26,12 +26,13 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 class Table:
     """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`.
 
-    `place` is where they were read, in words.
+    `place` is where they were read, in words, and `unread` names the columns that do not count.
     """
 
     place: str
     x: Float[np.ndarray, "points in"]
     y: Float[np.ndarray, " points"]
+    unread: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -47,9 +48,15 @@ def input_columns(in_size: int) -> list[str]:
 def read_table(path: Path, *, with_targets: bool = True) -> Table:
     """Read one CSV file with a header: `x` or `x1`, `x2`, …, and `y`; other columns are ignored.
 
-    Without `with_targets`, `y` need not be there and is zero. Raises `UserError` naming file, row and column.
+    Without `with_targets`, `y` need not be there and is zero. Raises `UserError` naming file, row and column, also for
+    a file of several tasks.
     """
     header, rows = _read_cells(path)
+    if "task" in header and len(tasks := {row[header.index("task")] for row in rows.values()}) > 1:
+        raise UserError(
+            f"{path} has points of {len(tasks)} tasks, says its column `task`, where those of one are wanted. A file "
+            "of many tasks can be given to --data itself, not in a folder; else rename that column."
+        )
     return _table(path, str(path), header, rows, with_targets)
 
 
@@ -79,8 +86,14 @@ def read_tables(path: Path) -> dict[str, dict[str, Table]]:
     by_mode: dict[str, dict[str, Table]] = {}
     for mode, task in sorted(lines):
         table = _table(path, f"{path}, task {task}", header, {line: rows[line] for line in lines[mode, task]})
-        by_mode.setdefault(mode, {})[f"{mode}/{task}" if has_modes else task] = table
+        name = f"{_without_slash(mode)}/{_without_slash(task)}" if has_modes else task
+        by_mode.setdefault(mode, {})[name] = table
     return by_mode
+
+
+def _without_slash(name: str) -> str:
+    """The name as part of a longer one, different for different names."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _columns(path: Path, header: list[str]) -> str:
@@ -101,7 +114,8 @@ def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]]
         return [_number(row[cell], f"{path}, row {line}, column {column}") for line, row in rows.items()]
 
     x = np.array([numbers(column) for column in inputs]).T
-    return Table(place, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)))
+    unread = tuple(name for name in header if name not in {*inputs, "y", "task", "mode"})
+    return Table(place, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)), unread)
 
 
 def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
@@ -133,10 +147,8 @@ def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
 
 
 def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    # Python would also read 2021_05, and the digits of every script.
+    value = float(text) if re.fullmatch(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", text) else math.nan
     if not math.isfinite(value):
         raise UserError(f"{where}: {text!r} is not a finite number such as -1.5.")
     if abs(value) > LARGEST:

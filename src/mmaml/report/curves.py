@@ -72,8 +72,7 @@ def adaptation_curves(runs: Sequence[Run]) -> Figure | None:
         axes.axhline(reference["mean"], **_REFERENCE_LINE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "unmodulated" if x == -1 else f"{x:g}"))
-    if axes.dataLim.y0 >= 0:
-        axes.set_ylim(bottom=0)
+    _clip_below_zero(axes, results)
     axes.set(xlabel="gradient steps on a new task", ylabel=metric_name(results[0][2]))
     return figure
 
@@ -96,6 +95,7 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
     for reference in references(runs):
         axes.hlines(_of_modes(reference, names)[0], centres - 0.45, centres + 0.45, **_REFERENCE_LINE)
     axes.set_xticks(centres, names)
+    _clip_below_zero(axes, results)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
     axes.set(ylabel=metric_name(results[0][2]))
@@ -105,6 +105,12 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
 def _chart() -> tuple[Figure, Axes]:
     figure = Figure((4.7, 3.1))
     return figure, figure.add_subplot()
+
+
+def _clip_below_zero(axes: Axes, results: Sequence[tuple[int, str, dict]]) -> None:
+    """Leave out what wide intervals have below zero, where all results are above it."""
+    if all(stage["mean"] >= 0 for *_, result in results for stage in result["stages"]):
+        axes.set_ylim(bottom=0)
 
 
 def _of_modes(stage: dict, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,16 @@ from mmaml.report.read import (
     read_runs,
     references,
 )
-from mmaml.report.tables import Estimate, Table, modes_table, results_table, stage_name, stages_table
+from mmaml.report.tables import (
+    Estimate,
+    Table,
+    meta_iterations,
+    modes_table,
+    own_notes,
+    results_table,
+    stage_name,
+    stages_table,
+)
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_atomically
 from mmaml.runs.folder import RunFolder
@@ -134,7 +143,7 @@ def _notes(runs: list[Run], glossary: Mapping[str, str]) -> list[str]:
         f"Numbers are {metric_name(results[0])}, {better} is better: before any gradient step, and after the last."
     ]
     known = [reference["name"] for reference in references(runs) if reference["name"] in glossary]
-    return notes + [f"The row {name} {glossary[name]}." for name in known]
+    return notes + [f"The row {name} {glossary[name]}." for name in known] + own_notes(runs)
 
 
 def _inline(figure: Figure) -> Markup:
@@ -151,7 +160,7 @@ def _highlights(run: Run) -> list[tuple[str, str]]:
     shown = [] if after is None else [(f"{metric} after adaptation ({stage_name(after)})", _number(after))]
     shown += [] if before is None else [(f"{metric} before any gradient step", _number(before))]
     shown += [(f"{metric}, {reference['name']}", _number(reference)) for reference in references([run])]
-    shown.append((f"training, {result['meta_iterations']:,} meta-iterations", duration(result["train_seconds"])))
+    shown.append((f"training, meta-iterations: {meta_iterations(result)}", duration(result["train_seconds"])))
     return shown
 
 

@@ -116,8 +116,20 @@ def results_for_terminal(runs: Sequence[Run]) -> Group:
         rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
         table = to_rich(Table(results.columns[:keep], rows))
         table.title = Text(setting)
-        tables.append(table)
+        tables += [table, *map(Text, own_notes(members))]
     return Group(*tables)
+
+
+def own_notes(runs: Sequence[Run]) -> list[str]:
+    """What results have to say of themselves."""
+    return [f"{label}: {result['note']}" for _, label, result in finished(runs) if "note" in result]
+
+
+def meta_iterations(result: dict[str, Any]) -> str:
+    """Those of the training, and of the checkpoint that did best where it was evaluated instead of the last."""
+    best = result["meta_iterations"]
+    trained = result.get("trained", best)
+    return f"{trained:,}" if trained == best else f"{trained:,} (best: {best:,})"
 
 
 def to_rich(table: Table, heading: str = "run") -> RichTable:
@@ -161,7 +173,7 @@ def _effort(run: Run) -> tuple[str, str, str]:
     """Meta-iterations and time spent so far, and tasks of the evaluation, as `_EFFORT` names them."""
     if run.result is not None:
         result = run.result
-        return f"{result['meta_iterations']:,}", duration(result["train_seconds"]), f"{result['tasks']:,}"
+        return meta_iterations(result), duration(result["train_seconds"]), f"{result['tasks']:,}"
     if run.metrics:
         return f"{run.metrics[-1]['step']:,}", duration(run.metrics[-1]["seconds"]), "–"
     return "0", "–", "–"

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import os
 import secrets
@@ -58,9 +59,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with replacing(path) as file:
             file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "free some space" if full else "choose a folder you may write to"
         raise UserError(
-            f"cannot write {path}: {error.strerror}. What was there before is untouched; "
-            "free some space, or choose a folder you may write to."
+            f"cannot write {path}: {error.strerror}. What was there before is untouched; {advice}."
         ) from error
 
 

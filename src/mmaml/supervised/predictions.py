@@ -11,7 +11,8 @@ from mmaml.supervised.use import AdaptedTask
 class Predictions(NamedTuple):
     """What is said of each query, and the `task`'s model that it comes from.
 
-    All `rows` have the same keys. A value may be a dictionary, whose entries are columns in CSV.
+    All `rows` have the same keys. A value may be a dictionary, whose entries are columns in CSV; one that is named like
+    another column has the dictionary's name before its own.
     """
 
     rows: Sequence[dict[str, Any]]
@@ -21,7 +22,7 @@ class Predictions(NamedTuple):
         """The table as CSV, with a header."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        flat = [[cell for pair in row.items() for cell in _cells(*pair)] for row in self.rows]
+        flat = [[cell for name, value in row.items() for cell in _cells(name, value, [*row])] for row in self.rows]
         writer.writerow(name for name, _ in flat[0])
         writer.writerows([value for _, value in row] for row in flat)
         return text.getvalue()
@@ -31,5 +32,7 @@ class Predictions(NamedTuple):
         return {"predictions": self.rows, "mode_neighbours": self.task.mode_neighbours}
 
 
-def _cells(name: str, value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else [(name, value)]
+def _cells(name: str, value: Any, taken: Sequence[str]) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return [(name, value)]
+    return [(f"{name}.{key}" if key in taken else key, entry) for key, entry in value.items()]

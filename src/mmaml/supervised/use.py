@@ -27,14 +27,14 @@ def landmarks(learner: AbstractLearner, source: AbstractTaskSource) -> EmbeddedT
 
 def landmark_tensors(known: EmbeddedTasks | None) -> dict[str, np.ndarray]:
     """As they stand in a model's file."""
-    return {} if known is None else {f"landmarks.{name}": value for name, value in known._asdict().items()}
+    return {} if known is None else {"landmarks.points": known.points, "landmarks.modes": known.modes}
 
 
 def read_landmarks(tensors: dict[str, np.ndarray]) -> EmbeddedTasks | None:
     """Those of a model's file, if it has any."""
     if "landmarks.points" not in tensors:
         return None
-    return EmbeddedTasks(*(tensors[f"landmarks.{name}"] for name in EmbeddedTasks._fields))
+    return EmbeddedTasks(tensors["landmarks.points"], tensors["landmarks.modes"])
 
 
 class AdaptedTask:
