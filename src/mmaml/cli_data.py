@@ -128,8 +128,10 @@ def inspect(
     if out is not None and out.suffix.lower() != ".png":
         raise UserError(f"--out is {out}, but must end in .png.")
     refuse_to_replace(out, overwrite)
+    path, side = Path(name), _checked(image_size, 84)
+    by_name = catalogue.is_here(name) or not path.exists()
     with Console(stderr=True).status("reading images"):
-        image_set = catalogue.find(name, side=_checked(image_size, 84))
+        image_set = catalogue.find(name) if by_name else catalogue.read_path(path, side)
     about = _about(image_set)
     if out is not None:
         contact_sheet(image_set, out)

@@ -276,7 +276,7 @@ def test_model_says_what_is_wrong_with_its_input(run, images, labels, message):
         ("--learner multi-maml --inner-lr 0.3", "--inner-lr is 0.3, but must be the default with the published"),
         ("--learner multi-maml --step-sizes per-layer", "or add --mode-rates shared"),
         ("--learner multi-maml --inner-steps 0", "--inner-steps is 0, but must be at least 1, or add --mode-rates"),
-        ("--data nowhere", "nowhere is neither a data set nor a file or folder"),
+        ("--data nowhere", "nowhere is not a data set; these are omniglot"),
     ],
 )
 def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):

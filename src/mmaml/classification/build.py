@@ -10,7 +10,7 @@ import jax.random as jr
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, stand_in_for
+from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, read_path, stand_in_for
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.classification.presets import ClassificationConfig
@@ -56,7 +56,7 @@ def make_sources(config: ClassificationConfig) -> Sources:
     Raises `UserError` if a data set is not here or too small for the episodes asked for, or a person's own is not
     what the configuration says it was.
     """
-    sets = [find(Path(name) if config.data else name, side=config.side) for name in data_names(config)]
+    sets = [_own(name, config.side) if config.data else find(name) for name in data_names(config)]
     names = [images.name for images in sets]
     if len(set(names)) < len(names):
         raise UserError(f"the data sets are named {', '.join(names)}; give each a name of its own to tell them apart.")
@@ -80,6 +80,12 @@ def data_names(config: ClassificationConfig) -> tuple[str, ...]:
     if config.budget == "smoke":
         return DIGITS
     return tuple(stand_in_for(name) if name in OFFICIAL else name for name in config.datasets)
+
+
+def _own(path_or_name: str, side: int) -> ImageSet:
+    """What lies at a path, or where nothing does, the set that was imported under that name."""
+    path = Path(path_or_name)
+    return read_path(path, side) if path.exists() else find(path_or_name)
 
 
 def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:

@@ -25,12 +25,12 @@ def test_the_official_set_comes_before_its_research_pack(data_folder):
     assert catalogue.stand_in_for("cub") == "cub" and catalogue.find("cub").name == "cub"
 
 
-def test_own_sets_are_found_by_name_by_file_and_by_folder(data_folder, tmp_path):
+def test_own_sets_are_found_by_name_and_read_from_files_and_folders(data_folder, tmp_path):
     image_set(name="moths").save(data_folder / "moths.safetensors")
     assert catalogue.is_here("moths") and catalogue.find("moths").name == "moths"
-    assert catalogue.find(data_folder / "moths.safetensors").name == "moths"
+    assert catalogue.read_path(data_folder / "moths.safetensors", 6).name == "moths"
     write_files(tmp_path / "own", {f"{c}/{i}.png": picture() for c in "abcd" for i in range(2)})
-    assert catalogue.find(tmp_path / "own", side=6).images.shape == (8, 6, 6, 3)
+    assert catalogue.read_path(tmp_path / "own", 6).images.shape == (8, 6, 6, 3)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,21 @@ def test_own_sets_are_found_by_name_by_file_and_by_folder(data_folder, tmp_path)
         ("cub", r"cub is not here: .*data has no cub.safetensors. Get it with `mmaml data fetch cub`"),
         ("mini-imagenet", r"mini-imagenet is not here.*`mmaml data import mini-imagenet PATH`"),
         ("cifar100", r"cifar100 is not here: .* has no cifar100_32.npz.*set MMAML_DATA"),
-        ("cubs", r"cubs is neither a data set nor a file or folder. Data sets are omniglot, mini-imagenet, .*digits"),
+        ("cubs", r"cubs is not a data set; these are omniglot, mini-imagenet, .*digits"),
     ],
 )
 def test_what_is_not_here_is_explained(data_folder, name, message):
     with pytest.raises(UserError, match=message):
         catalogue.find(name)
+
+
+def test_a_path_is_not_a_name(data_folder):
+    image_set(name="moths").save(data_folder / "moths.safetensors")
+    assert not catalogue.is_here(str(data_folder / "moths"))
+    with pytest.raises(UserError, match=r"moths is not a data set"):
+        catalogue.find(str(data_folder / "moths"))
+    with pytest.raises(UserError, match=r"nothing does not exist"):
+        catalogue.read_path(data_folder / "nothing", 6)
 
 
 def test_a_mode_that_nothing_serves_is_explained(data_folder):

@@ -120,7 +120,7 @@ def test_import_of_own_images(run, data_folder, moths):
         (("import", "cub", "nowhere"), "nowhere does not exist"),
         (("fetch", "mini-imagenet"), "mini-imagenet cannot be fetched. ImageNet's terms"),
         (("fetch", "digits"), "digits cannot be fetched; what can is omniglot, fc100, cifar-fs, cub, aircraft"),
-        (("inspect", "moth"), "moth is neither a data set nor a file"),
+        (("inspect", "moth"), "moth is not a data set; these are omniglot"),
         (("inspect", "digits", "--out", "sheet.jpg"), "must end in .png"),
     ],
 )
@@ -153,6 +153,14 @@ def test_inspect_a_name_a_file_and_a_folder(run, data_folder, moths, tmp_path):
     assert "12 images of 5×5×3, 3 a class" in run("inspect", tmp_path / "x.safetensors")[1]
     code, out, _ = run("inspect", moths, "--image-size", "6")
     assert code == 0 and "moths: 21 images of 6×6×3" in out
+
+
+def test_inspect_takes_a_name_before_a_path(run, data_folder, moths, monkeypatch):
+    monkeypatch.chdir(moths.parent)
+    assert "moths: 21 images" in run("inspect", "moths")[1]
+    image_set(name="moths").save(data_folder / "moths.safetensors")
+    assert "moths: 12 images" in run("inspect", "moths")[1]
+    assert "moths: 21 images" in run("inspect", moths)[1]
 
 
 def test_a_damaged_set_is_named(run, data_folder):

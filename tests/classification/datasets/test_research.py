@@ -67,7 +67,7 @@ def npz(path, **changes):
 
 
 def test_a_pack_file_of_ones_own(tmp_path):
-    made = catalogue.find(npz(tmp_path / "own.npz"))
+    made = catalogue.read_path(npz(tmp_path / "own.npz"), 3)
     assert made.name == "own" and made.images.shape == (2, 3, 3, 1) and made.class_names == ("a", "b")
 
 

@@ -233,7 +233,7 @@ def pack_path(name: str) -> Path:
 def is_here(name: str) -> bool:
     """Whether `find` will find a data set of that name."""
     research = RESEARCH.get(name)
-    return name in DIGITS or pack_path(name).is_file() or bool(research and (data_folder() / research.file).is_file())
+    return name in DIGITS or _has_pack(name) or bool(research and (data_folder() / research.file).is_file())
 
 
 def stand_in_for(mode: str) -> str:
@@ -252,18 +252,12 @@ def stand_in_for(mode: str) -> str:
     raise _not_here(mode)
 
 
-def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
-    """A data set by name, from a pack file, or from a folder or archive of class folders, whose images get `side`.
-
-    A name means the official or imported pack in the data folder, or else the research pack there. A `Path` means
-    what lies there, and a name only where nothing does; with a string it is the other way round.
+def find(name: str) -> ImageSet:
+    """A data set by name: the official or imported pack in the data folder, or else the research pack there.
 
     Raises `UserError` if there is none, or it is damaged.
     """
-    name, path = str(name_or_path), Path(name_or_path)
-    if isinstance(name_or_path, Path) and path.exists():
-        return _read(path, side)
-    if path.name == name and pack_path(name).is_file():
+    if _has_pack(name):
         return ImageSet.load(pack_path(name))
     if name in RESEARCH and is_here(name):
         return read_research_pack(data_folder() / RESEARCH[name].file, name, RESEARCH[name].split)
@@ -271,19 +265,26 @@ def find(name_or_path: str | Path, *, side: int = 84) -> ImageSet:
         return read_digits(name)
     if name in OFFICIAL or name in RESEARCH:
         raise _not_here(name)
-    if path.exists():
-        return _read(path, side)
     raise UserError(
-        f"{name} is neither a data set nor a file or folder. Data sets are "
-        f"{', '.join(dict.fromkeys([*OFFICIAL, *RESEARCH, *DIGITS]))}; "
-        "`mmaml data list` says which are here, and `mmaml data import` adds your own."
+        f"{name} is not a data set; these are {', '.join(dict.fromkeys([*OFFICIAL, *RESEARCH, *DIGITS]))}. "
+        "`mmaml data list` says which are here, and `mmaml data import` adds your own. A file or folder that is named "
+        "instead, with --data or to `mmaml data inspect`, must exist."
     )
 
 
-def _read(path: Path, side: int) -> ImageSet:
+def read_path(path: Path, side: int) -> ImageSet:
+    """A data set from a pack file, or from a folder or archive of class folders, whose images get `side`.
+
+    Raises `UserError` if nothing is there, or it is damaged or something else.
+    """
     if path.is_dir() or is_archive(path):
         return read_images(path, side)
     return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
+
+
+def _has_pack(name: str) -> bool:
+    # A path is not a name, though the pack beside it may be called so.
+    return Path(name).name == name and pack_path(name).is_file()
 
 
 def _not_here(name: str) -> DataError:
