@@ -17,7 +17,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml import MMAML, AbstractNetwork, InnerLoop, MetaTrainer, Mixture, Modulation, Modulator, modulate
 from mmaml.classification.build import accuracy, cross_entropy
-from mmaml.classification.datasets.catalogue import DIGITS, find
+from mmaml.classification.datasets.catalogue import find
+from mmaml.classification.datasets.known import DIGITS
 from mmaml.classification.tasks import ImageTasks
 from mmaml.nn.conv import Conv3x3, ConvEncoder, Statistics
 from mmaml.supervised.evaluate import evaluate

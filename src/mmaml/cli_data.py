@@ -2,20 +2,20 @@
 
 import json as json_format
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 from mmaml.classification.datasets import catalogue
-from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, RESEARCH
 from mmaml.classification.datasets.contact_sheet import contact_sheet
 from mmaml.classification.datasets.fetch import download
 from mmaml.classification.datasets.folder import read_images
-from mmaml.classification.datasets.pack import SUFFIX, ImageSet
+from mmaml.classification.datasets.known import DIGITS, OFFICIAL, RESEARCH
+from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.runs.config import require
@@ -35,16 +35,17 @@ def list_sets(json: bool = False) -> None:
     Args:
         json: Print them as JSON.
     """
-    rows = [*_known(), *_own()]
+    rows = catalogue.listing()
     if json:
-        print(json_format.dumps(rows))
+        print(json_format.dumps([asdict(row) for row in rows]))
         return
     table = Table(box=None, caption=f"Data folder: {catalogue.data_folder()}", caption_justify="left")
     for column in ("name", "here", "classes", "images", "what", "terms"):
         table.add_column(column, no_wrap=column not in ("what", "terms"), overflow="fold")
     for row in rows:
-        classes = "/".join(str(row["classes"][split]) for split in SPLITS) if row["classes"] else "?"
-        table.add_row(row["name"], _presence(row), classes, row["size"], row["what"], row["terms"])
+        presence = "damaged" if row.damaged else "yes" if row.here else "no"
+        classes = "/".join(map(str, row.classes.values())) if row.classes else "?"
+        table.add_row(row.name, presence, classes, row.size, row.what, row.terms)
     Console().print(table)
 
 
@@ -132,7 +133,7 @@ def inspect(
     by_name = catalogue.is_here(name) or not path.exists()
     with Console(stderr=True).status("reading images"):
         image_set = catalogue.find(name) if by_name else catalogue.read_path(path, side)
-    about = _about(image_set)
+    about = image_set.summary()
     if out is not None:
         contact_sheet(image_set, out)
         about["sheet"] = str(out)
@@ -148,57 +149,6 @@ def inspect(
         print(f"{split}: {', '.join(names)}")
 
 
-def _known() -> list[dict[str, Any]]:
-    rows = []
-    for name, official in OFFICIAL.items():
-        if not catalogue.pack_path(name).is_file() and name in RESEARCH and catalogue.is_here(name):
-            research = RESEARCH[name]
-            rows.append(_row(name, True, research.classes, research.size, research.title, research.terms))
-            continue
-        here, size = catalogue.is_here(name), f"{official.side}×{official.side}"
-        rows.append(_row(name, here, official.classes, size, official.title, official.terms))
-    for name, research in RESEARCH.items():
-        if name not in OFFICIAL:
-            rows.append(
-                _row(name, catalogue.is_here(name), research.classes, research.size, research.title, research.terms)
-            )
-    digits = "scikit-learn's digits, turned four ways"
-    return [*rows, *(_row(name, True, (16, 12, 12), "8×8×1", digits, "CC BY 4.0") for name in DIGITS)]
-
-
-def _own() -> list[dict[str, Any]]:
-    rows = []
-    for path in sorted(catalogue.data_folder().glob(f"*{SUFFIX}")):
-        if path.stem not in OFFICIAL and not path.name.startswith("."):
-            try:
-                own = ImageSet.load(path)
-            except UserError:
-                rows.append(_row(path.stem, True, None, "?", "your own images", "yours", damaged=True))
-                continue
-            size = "×".join(map(str, own.images.shape[1:]))
-            rows.append(_row(path.stem, True, own.classes_per_split, size, "your own images", "yours"))
-    return rows
-
-
-def _row(
-    name: str,
-    here: bool,
-    classes: tuple[int, int, int] | None,
-    size: str,
-    what: str,
-    terms: str,
-    *,
-    damaged: bool = False,
-) -> dict[str, Any]:
-    by_split = dict(zip(SPLITS, classes, strict=True)) if classes else None
-    about = {"classes": by_split, "size": size, "what": what, "terms": terms}
-    return {"name": name, "here": here, "damaged": damaged, **about}
-
-
-def _presence(row: dict[str, Any]) -> str:
-    return "damaged" if row["damaged"] else "yes" if row["here"] else "no"
-
-
 def _refuse_to_replace(name: str, overwrite: bool) -> None:
     path = catalogue.pack_path(name)
     if path.exists() and not overwrite:
@@ -209,14 +159,9 @@ def _refuse_to_replace(name: str, overwrite: bool) -> None:
 
 
 def _make_official(name: str, source: Path, image_size: int | None, json: bool) -> None:
-    official = OFFICIAL[name]
+    side = _checked(image_size, OFFICIAL[name].side)
     with Console(stderr=True).status("reading images"):
-        image_set = official.read(source, _checked(image_size, official.side))
-    if len(image_set.images) != official.images:
-        raise UserError(
-            f"{source} has {len(image_set.images)} images, but {name} has {official.images}: it is incomplete, or not "
-            "the official data set. Download it again, or import it under a name of your own."
-        )
+        image_set = catalogue.make_official(name, source, side)
     _save(image_set, json)
 
 
@@ -229,22 +174,11 @@ def _checked(image_size: int | None, default: int) -> int:
 def _save(image_set: ImageSet, json: bool) -> None:
     path = catalogue.pack_path(image_set.name)
     image_set.save(path)
-    about = _about(image_set) | {"path": str(path)}
+    about = image_set.summary() | {"path": str(path)}
     if json:
         print(json_format.dumps(about))
     else:
         _show(about)
-
-
-def _about(image_set: ImageSet) -> dict[str, Any]:
-    counts = np.bincount(image_set.labels)
-    return {
-        "name": image_set.name,
-        "images": len(image_set.images),
-        "image_size": list(image_set.images.shape[1:]),
-        "classes": dict(zip(SPLITS, image_set.classes_per_split, strict=True)),
-        "images_per_class": [int(counts.min()), int(counts.max())],
-    }
 
 
 def _show(about: dict[str, Any]) -> None:

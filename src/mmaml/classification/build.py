@@ -10,7 +10,8 @@ import jax.random as jr
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmaml.classification.datasets.catalogue import DIGITS, OFFICIAL, find, read_path, stand_in_for
+from mmaml.classification.datasets.catalogue import find, read_path, stand_in_for
+from mmaml.classification.datasets.known import DIGITS, OFFICIAL
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.classification.presets import ClassificationConfig

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmaml.classification.datasets import catalogue
+from mmaml.classification.datasets.known import DIGITS, OFFICIAL, RESEARCH
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import image_set, picture, write_files
 
@@ -66,8 +67,27 @@ def test_the_data_folder_without_a_variable(monkeypatch):
     assert catalogue.data_folder().parts[-3:] == (".cache", "mmaml", "data")
 
 
+def test_the_listing_says_what_is_here_and_as_what(data_folder):
+    data_folder.mkdir()
+    (data_folder / "omniglot_28.npz").write_bytes(b"never read here")
+    image_set(name="cub").save(catalogue.pack_path("cub"))
+    image_set(name="moths").save(catalogue.pack_path("moths"))
+    catalogue.pack_path("broken").write_bytes(b"x")
+    rows = catalogue.listing()
+    assert [row.name for row in rows if row.here] == ["omniglot", "cub", "digits", "digits-negative", "broken", "moths"]
+    by_name = {row.name: row for row in rows}
+    assert len(by_name) == len(rows) and by_name.keys() > OFFICIAL.keys() | RESEARCH.keys()
+    assert (by_name["omniglot"].size, by_name["cub"].size) == ("28×28×1", "84×84")
+    assert [row.name for row in rows if row.damaged] == ["broken"] and by_name["broken"].classes is None
+    assert by_name["moths"].classes == {"train": 2, "validation": 1, "test": 1}
+    for name in DIGITS:
+        assert tuple(by_name[name].classes.values()) == catalogue.find(name).classes_per_split
+    (data_folder / "omniglot_28.npz").unlink()
+    assert {row.name: row.size for row in catalogue.listing()}["omniglot"] == "84×84"
+
+
 def test_archives_have_hashes_of_the_right_length():
-    for official in catalogue.OFFICIAL.values():
+    for official in OFFICIAL.values():
         assert sum(official.classes) and (official.archives or official.how)
         for archive in official.archives:
             kind, _, digest = archive.hash.partition(":")

@@ -9,6 +9,7 @@ import tyro
 
 from mmaml import cli_data
 from mmaml.classification.datasets import catalogue, mini_imagenet
+from mmaml.classification.datasets.known import OFFICIAL
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import cub_files, image_set, imagenet_files, picture, write_files, write_tar
@@ -48,7 +49,7 @@ def run(capsys):
 @pytest.fixture
 def small_cub(monkeypatch):
     """An official data set of 400 small images."""
-    monkeypatch.setitem(catalogue.OFFICIAL, "cub", dataclasses.replace(catalogue.OFFICIAL["cub"], images=400))
+    monkeypatch.setitem(OFFICIAL, "cub", dataclasses.replace(OFFICIAL["cub"], images=400))
 
 
 @pytest.fixture
@@ -86,8 +87,8 @@ def test_import_of_an_official_archive(run, data_folder, tmp_path, small_cub):
 
 
 def test_import_of_mini_imagenet_from_imagenet(run, data_folder, tmp_path, monkeypatch):
-    small = dataclasses.replace(catalogue.OFFICIAL["mini-imagenet"], images=200)
-    monkeypatch.setitem(catalogue.OFFICIAL, "mini-imagenet", small)
+    small = dataclasses.replace(OFFICIAL["mini-imagenet"], images=200)
+    monkeypatch.setitem(OFFICIAL, "mini-imagenet", small)
     monkeypatch.setattr(mini_imagenet, "IMAGES_PER_CLASS", 2)
     archive = write_tar(tmp_path / "imagenet.tar", imagenet_files())
     code, out, _ = run("import", "mini-imagenet", archive, "--image-size", "6", "--json")

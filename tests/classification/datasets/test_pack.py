@@ -107,6 +107,16 @@ def test_assembled_sets_are_ordered_by_split_class_and_file():
     assert made.classes_per_split == (2, 0, 1)
 
 
+def test_a_set_in_numbers():
+    assert image_set(shape=(4, 8, 1)).summary() == {
+        "name": "tiny",
+        "images": 12,
+        "image_size": [4, 8, 1],
+        "classes": {"train": 2, "validation": 1, "test": 1},
+        "images_per_class": [3, 3],
+    }
+
+
 def test_a_split_comes_class_by_class():
     mixed = image_set(split=(0, 2, 0, 1), per_class=2)
     order = np.random.default_rng(1).permutation(8)

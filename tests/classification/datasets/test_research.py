@@ -8,6 +8,7 @@ import pytest
 from mmaml.classification.datasets import catalogue
 from mmaml.classification.datasets.aircraft import aircraft_split
 from mmaml.classification.datasets.cifar import CIFAR_FS
+from mmaml.classification.datasets.known import OFFICIAL, RESEARCH
 from mmaml.classification.datasets.mini_imagenet import SPLIT
 from mmaml.classification.datasets.research import read_research_pack
 from mmaml.classification.datasets.splits import split_in_order
@@ -26,14 +27,14 @@ from mmaml.runs.errors import UserError
     ],
 )
 def test_each_pack_is_what_the_catalogue_says(research_packs, name, shape, classes):
-    found, about = catalogue.find(name), catalogue.RESEARCH[name]
+    found, about = catalogue.find(name), RESEARCH[name]
     assert found.name == name and found.images.shape == shape
     assert found.classes_per_split == classes == about.classes
     assert about.size == "×".join(map(str, shape[1:]))
 
 
 def test_research_packs_serve_the_modes(research_packs):
-    assert [catalogue.stand_in_for(mode) for mode in catalogue.OFFICIAL] == [
+    assert [catalogue.stand_in_for(mode) for mode in OFFICIAL] == [
         "omniglot", "tiny-imagenet-100", "cifar100", "cifar100-fs", "cub-100", "aircraft-edges",
     ]  # fmt: skip
 

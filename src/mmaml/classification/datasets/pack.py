@@ -176,6 +176,20 @@ class ImageSet:
         train, validation, test = np.bincount(self.class_split, minlength=3).tolist()
         return train, validation, test
 
+    def summary(self) -> dict[str, Any]:
+        """In words and numbers, as JSON takes them: name, images, their size, classes and images per class.
+
+        `image_size` is `[h, w, c]`, `classes` their number by split, `images_per_class` the least and the most.
+        """
+        counts = np.bincount(self.labels)
+        return {
+            "name": self.name,
+            "images": len(self.images),
+            "image_size": list(self.images.shape[1:]),
+            "classes": dict(zip(SPLITS, self.classes_per_split, strict=True)),
+            "images_per_class": [int(counts.min()), int(counts.max())],
+        }
+
 
 def _header(arrays: Mapping[str, np.ndarray], about: dict[str, str]) -> bytes:
     names = {dtype: name for name, dtype in DTYPES.items()}
