@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import mmaml
-from mmaml.classification.build import make_sources
+from mmaml.classification.build import make_sources, published_rates
 from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.classification.experiment import ClassificationExperiment
@@ -209,6 +209,23 @@ def stop():
 def test_of_equal_checkpoints_the_first_is_kept(own):
     better = _better(ClassificationExperiment(mmaml.load(own).config))
     assert [better({"query": value}, {"query": 0.5}) for value in (0.4, 0.5, 0.6)] == [False, False, True]
+
+
+def test_a_folder_of_one_s_own_called_omniglot_is_treated_as_any_other(tmp_path):
+    for c in range(10):
+        (tmp_path / "omniglot" / f"class{c}").mkdir(parents=True)
+        for i in range(3):
+            Image.new("L", (5, 5)).save(tmp_path / "omniglot" / f"class{c}" / f"{i}.png")
+    own = replace(PRESETS["classification"], data=(str(tmp_path / "omniglot"),), way=2, queries=1, image_size=5)
+    (tasks,) = make_sources(own).train.sources
+    assert tasks.name == "omniglot" and tasks.augment and not tasks.rotate
+    assert published_rates(own, ("omniglot",)) == ((0.01,) * 5,)
+
+
+@pytest.mark.parametrize(("way", "omniglot"), [(5, (0.4, 0.0, 0.0, 0.0, 0.0)), (20, (0.1,) * 5)])
+def test_multi_maml_has_the_published_step_sizes(way, omniglot):
+    config = replace(PRESETS["classification-2"], way=way)
+    assert published_rates(config, ("omniglot", "tiny-imagenet-100")) == (omniglot, (0.01,) * 5)
 
 
 def test_sources_keep_the_classes_of_the_splits_apart():

@@ -97,7 +97,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
             message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
         part = images.of_split("train" if lacking else split, side=config.side, channels=channels)
-        turned = images.name == "omniglot" and not config.data
+        turned = _is_omniglot(images.name, config)
         try:
             parts.append(
                 ImageTasks(
@@ -151,8 +151,14 @@ def make_learner(
 def published_rates(config: ClassificationConfig, modes: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
     """Step sizes of the paper's Multi-MAML by mode and step.
 
-    Omniglot's are 0.4 and a single step, or 0.1 in every step of 20-way tasks; all others' are 0.01.
+    Omniglot's are 0.4 and a single step, or 0.1 in every step of 20-way tasks; all others', and those of a person's own
+    images, are 0.01.
     """
     steps = config.inner_steps
     omniglot = (0.4, *[0.0] * (steps - 1)) if config.way < 20 else (0.1,) * steps
-    return tuple(omniglot if mode == "omniglot" else (0.01,) * steps for mode in modes)
+    return tuple(omniglot if _is_omniglot(mode, config) else (0.01,) * steps for mode in modes)
+
+
+def _is_omniglot(mode: str, config: ClassificationConfig) -> bool:
+    # A folder of one's own may be called so, too.
+    return mode == "omniglot" and not config.data
