@@ -46,7 +46,7 @@ def test_pictures_of_every_kind_and_size(tmp_path):
         ".git/x": b"",
     }
     write_files(tmp_path, odd | classes("bcd"))
-    assert np.bincount(read_images(tmp_path, 5, 1).labels).tolist().count(4) == 1
+    assert np.bincount(read_images(tmp_path, 5).labels).tolist().count(4) == 1
 
 
 def test_what_is_wrong_with_a_folder_is_named(tmp_path):

@@ -53,9 +53,9 @@ def test_cifar_from_its_binary_version(tmp_path):
     class_names = sorted([*CIFAR_FS, *(f"c{i}" for i in range(64))])
     coarse = [i // 5 for i in range(100)]
     path = write_tar(tmp_path / "cifar-100-binary.tar.gz", cifar_files(class_names, coarse))
-    fc100, cifar_fs = read_cifar(path, "fc100"), read_cifar(path, "cifar-fs", side=10, channels=1)
+    fc100, cifar_fs = read_cifar(path, "fc100"), read_cifar(path, "cifar-fs", side=10)
     assert fc100.classes_per_split == (60, 20, 20) and cifar_fs.classes_per_split == (64, 16, 20)
-    assert fc100.images.shape == (200, 32, 32, 3) and cifar_fs.images.shape == (200, 10, 10, 1)
+    assert fc100.images.shape == (200, 32, 32, 3) and cifar_fs.images.shape == (200, 10, 10, 3)
     for name, part in zip(fc100.class_names, fc100.class_split, strict=True):
         superclass = coarse[class_names.index(name)]
         assert part == (1 if superclass in (8, 11, 13, 16) else 2 if superclass in (0, 7, 12, 14) else 0)
@@ -105,9 +105,9 @@ def test_aircraft_split_is_the_published_one():
 
 def test_aircraft_from_archive_and_unpacked(tmp_path):
     files = aircraft_files(VARIANTS)
-    packed = read_aircraft(write_tar(tmp_path / "fgvc-aircraft-2013b.tar.gz", files), 4, 1)
-    assert packed.classes_per_split == (70, 15, 15) and packed.images.shape == (300, 4, 4, 1)
-    assert same(packed, read_aircraft(write_files(tmp_path / "unpacked", files), 4, 1))
+    packed = read_aircraft(write_tar(tmp_path / "fgvc-aircraft-2013b.tar.gz", files), 4)
+    assert packed.classes_per_split == (70, 15, 15) and packed.images.shape == (300, 4, 4, 3)
+    assert same(packed, read_aircraft(write_files(tmp_path / "unpacked", files), 4))
     assert np.bincount(packed.labels).tolist() == [3] * 100  # F/A-18 keeps its images
     first = VARIANTS.index(packed.class_names[0])
     assert abs(int(packed.images[0].mean()) - first) <= 2

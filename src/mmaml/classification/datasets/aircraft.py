@@ -19,7 +19,7 @@ def aircraft_split(variants: list[str]) -> dict[str, int]:
     return split_in_order(order, 70, 15)
 
 
-def read_aircraft(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
+def read_aircraft(path: Path, side: int = 84) -> ImageSet:
     """Read `fgvc-aircraft-2013b.tar.gz` or its folder; whole pictures, the photographer's strip included.
 
     Variants with a slash in their name, F-16A/B and F/A-18, are in the split that the original list puts them in (the
@@ -36,7 +36,7 @@ def read_aircraft(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
             for line in decode_text(read(), f"{path}: {file}").splitlines():
                 image, _, variant_of[image] = line.partition(" ")
         elif file.suffix == ".jpg" and file.parent.name == "images":
-            pictures[file.stem] = decode(read(), side, channels, f"{path}: {file}")
+            pictures[file.stem] = decode(read(), side, 3, f"{path}: {file}")
     missing = [image for image in variant_of if image not in pictures]
     if len(variants) != 100 or set(variant_of.values()) != set(variants) or missing:
         raise UserError(

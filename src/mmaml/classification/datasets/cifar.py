@@ -28,7 +28,7 @@ RECORD = 2 + 3 * 32 * 32
 """Bytes of an image in the binary version: superclass, class, then the three colour planes."""
 
 
-def read_cifar(path: Path, name: Literal["fc100", "cifar-fs"], side: int = 32, channels: int = 3) -> ImageSet:
+def read_cifar(path: Path, name: Literal["fc100", "cifar-fs"], side: int = 32) -> ImageSet:
     """Read the *binary* version, `cifar-100-binary.tar.gz` or its folder; training and test images are put together.
 
     `fc100` is split by superclass, 60 / 20 / 20 classes; `cifar-fs` by class, 64 / 16 / 20. Colours are as in the
@@ -59,6 +59,6 @@ def read_cifar(path: Path, name: Literal["fc100", "cifar-fs"], side: int = 32, c
         class_name: FC100.get(superclass[i], 0) if name == "fc100" else CIFAR_FS.get(class_name, 0)
         for i, class_name in enumerate(class_names)
     }
-    images = fit(records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), side, channels)
+    images = fit(records[:, 2:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), side, 3)
     keys = [(class_names[label], f"{i:05}") for i, label in enumerate(fine)]
     return ImageSet.assemble(name, dict(zip(keys, images, strict=True)), split)

@@ -12,7 +12,7 @@ from mmaml.classification.datasets.splits import split_in_order
 from mmaml.runs.errors import UserError
 
 
-def read_cub(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
+def read_cub(path: Path, side: int = 84) -> ImageSet:
     """Read `CUB_200_2011.tgz` or its folder; whole pictures, without the bounding boxes.
 
     The split is 140 / 30 / 30 species: their folders' names in order, shuffled by `RandomState(123)`. The original
@@ -25,7 +25,7 @@ def read_cub(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
         if file.suffix.lower() == ".jpg" and re.match(r"\d{3}\.", file.parent.name):
             species.add(file.parent.name)
             class_name = file.parent.name.partition(".")[2]
-            images[class_name, file.name] = decode(read(), side, channels, f"{path}: {file}")
+            images[class_name, file.name] = decode(read(), side, 3, f"{path}: {file}")
     if len(species) != 200:
         raise UserError(
             f"{path} has {len(species)} of CUB's 200 species. It must be CUB_200_2011.tgz or the folder CUB_200_2011, "

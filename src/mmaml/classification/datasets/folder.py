@@ -17,9 +17,7 @@ SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
 LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
 
 
-def read_images(
-    path: Path, side: int = 84, channels: int = 3, *, name: str = "", seed: int = 0, least: int = 2
-) -> ImageSet:
+def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, least: int = 2) -> ImageSet:
     """Read class folders, or an archive of them; images of any size are squashed to `side` × `side`.
 
     Classes are split as the sub-folders `train`, `val` and `test` say. If there are none, they are shuffled with
@@ -31,7 +29,7 @@ def read_images(
     """
     if is_archive(path):
         with unpacked(path) as folder:
-            return read_images(folder, side, channels, name=name or archive_stem(path), seed=seed, least=least)
+            return read_images(folder, side, name=name or archive_stem(path), seed=seed, least=least)
     if not path.is_dir():
         raise UserError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}). {LAYOUT}")
     inner = class_folders(path)
@@ -66,7 +64,7 @@ def read_images(
                 "Add some, or remove the folder."
             )
         for file in files:
-            images[folder.name, file.name] = decode(read_file(file), side, channels, str(file))
+            images[folder.name, file.name] = decode(read_file(file), side, 3, str(file))
     return ImageSet.assemble(name or path.resolve().name, images, split)
 
 

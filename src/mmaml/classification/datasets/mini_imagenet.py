@@ -42,7 +42,7 @@ Key = tuple[str, str]
 """The class and the file name of an image."""
 
 
-def read_mini_imagenet(path: Path, side: int = 84, channels: int = 3) -> ImageSet:
+def read_mini_imagenet(path: Path, side: int = 84) -> ImageSet:
     """Read a copy of mini-ImageNet, or make it of ImageNet's training images: a folder, or an archive.
 
     Two layouts of a copy are known: folders named by synset (`train/n01532829/….jpg`), and one folder of images beside
@@ -62,7 +62,7 @@ def read_mini_imagenet(path: Path, side: int = 84, channels: int = 3) -> ImageSe
     images = {}
     for file, read in files_in(path):
         if (key := _key(file)) in names:
-            images[names.pop(key)] = decode(read(), side, channels, f"{path}: {file}")
+            images[names.pop(key)] = decode(read(), side, 3, f"{path}: {file}")
     return ImageSet.assemble("mini-imagenet", images, SPLIT)
 
 

@@ -13,7 +13,7 @@ from mmaml.runs.errors import UserError
 SETS = ("images_background", "images_evaluation")
 
 
-def read_omniglot(path: Path, side: int = 84, channels: int = 1) -> ImageSet:
+def read_omniglot(path: Path, side: int = 84) -> ImageSet:
     """Read a folder with the authors' `images_background.zip` and `images_evaluation.zip`, packed or unpacked.
 
     Strokes are bright on dark. The split is 1,100 / 100 / 423 characters: all characters, the background set's before
@@ -27,7 +27,7 @@ def read_omniglot(path: Path, side: int = 84, channels: int = 1) -> ImageSet:
         if file.suffix != ".png" or len(file.parts) < 4 or file.parts[-4] not in SETS:
             continue
         drawn_in, alphabet, character, drawing = file.parts[-4:]
-        images[f"{alphabet}/{character}", drawing] = 255 - decode(read(), side, channels, f"{path}: {file}")
+        images[f"{alphabet}/{character}", drawing] = 255 - decode(read(), side, 1, f"{path}: {file}")
         characters.add((SETS.index(drawn_in), f"{alphabet}/{character}"))
     if len(characters) != 1623:
         raise UserError(
