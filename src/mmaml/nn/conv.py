@@ -80,6 +80,11 @@ def _product_of_set(
     return product.reshape(*windows.shape[:-1], -1), True
 
 
+def _blocks(in_channels: int, channels: Sequence[int], keys: Sequence[PRNGKeyArray]) -> tuple[Conv3x3, ...]:
+    """Convolutions one after the other, each with its key."""
+    return tuple(Conv3x3(n, m, key=k) for (n, m), k in zip(pairwise([in_channels, *channels]), keys, strict=True))
+
+
 class Statistics(eqx.Module):
     """Mean and variance of every channel."""
 
@@ -120,9 +125,7 @@ class ConvNet(AbstractNetwork):
         key: PRNGKeyArray,
     ):
         head_key, *keys = jr.split(key, len(channels) + 1)
-        self.blocks = tuple(
-            Conv3x3(n, m, key=k) for (n, m), k in zip(pairwise([in_channels, *channels]), keys, strict=True)
-        )
+        self.blocks = _blocks(in_channels, channels, keys)
         self.head = linear(channels[-1], classes, key=head_key)
         self.support_statistics = support_statistics
         self.settled = None
@@ -194,9 +197,7 @@ class ConvEncoder(AbstractEncoder):
         key: PRNGKeyArray,
     ):
         out_key, *keys = jr.split(key, len(channels) + 1)
-        self.blocks = tuple(
-            Conv3x3(n, m, key=k) for (n, m), k in zip(pairwise([in_channels, *channels]), keys, strict=True)
-        )
+        self.blocks = _blocks(in_channels, channels, keys)
         self.norms = tuple(AffineNorm(n) for n in channels)
         self.out = eqx.nn.Linear(channels[-1] + (classes or 0), embedding, key=out_key)
         self.classes = classes
