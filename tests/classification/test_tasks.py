@@ -102,6 +102,7 @@ def test_augmented_images_are_mirrored_and_moved_each_by_itself_and_in_every_way
     ("options", "message"),
     [
         ({"way": 5}, "numbered has 4 classes, fewer than the 5 of an episode"),
+        ({"rotate": True, "augment": True}, "numbered are to be rotated and augmented"),
         ({"queries": 5}, "a class with 5 images; 1 support and 5 query images take 6"),
     ],
 )

@@ -16,8 +16,8 @@ class ImageTasks(AbstractTaskSource):
 
     Classes and images are drawn without replacement; the N labels are dealt out at random. With `rotate`, each class
     of an episode is turned by its own random multiple of 90°, the same for support and query, as is usual for
-    Omniglot. With `augment`, each image is moved at random by up to an eighth of its sides, its edges filling what
-    becomes free, and every other one mirrored left to right.
+    Omniglot. With `augment` instead, each image is moved at random by up to an eighth of its sides, its edges filling
+    what becomes free, and every other one mirrored left to right.
     """
 
     images: UInt8[Array, "images height width channels"]
@@ -48,7 +48,7 @@ class ImageTasks(AbstractTaskSource):
         """`images` are ordered by class, `counts` of them in each; `queries` are drawn of each class.
 
         Raises `ValueError` if there are fewer classes than `way`, a class has fewer images than `shot + queries`, or
-        images that are not square are to be rotated.
+        images are to be rotated that are not square, or are to be augmented as well.
         """
         if len(counts) < way:
             raise ValueError(f"{name} has {len(counts)} classes, fewer than the {way} of an episode")
@@ -59,6 +59,8 @@ class ImageTasks(AbstractTaskSource):
             )
         if rotate and images.shape[1] != images.shape[2]:
             raise ValueError(f"the images of {name} are not square and cannot be rotated")
+        if rotate and augment:  # one key serves either
+            raise ValueError(f"the images of {name} are to be rotated and augmented; only one of them is possible")
         self.images = jnp.asarray(images)
         self.counts = jnp.asarray(counts, jnp.int32)
         self.first = jnp.asarray(np.cumsum(counts) - counts, jnp.int32)
