@@ -360,7 +360,7 @@ def test_it_learns_without_compiling_anew():
     assert values[:, -1].mean() > 0.6  # on digits it has not seen; chance is 1/3
 
 
-def test_the_table_of_omniglot_alone_has_the_step_sizes_maml_was_published_with():
+def test_the_table_of_omniglot_alone_has_the_images_and_step_sizes_maml_was_published_with():
     cells = {name: OMNIGLOT.config(name, "mmaml", "paper", 0) for name in OMNIGLOT.settings}
     assert {name: (c.inner_lr, c.inner_steps) for name, c in cells.items()} == {
         "5-way 1-shot": (0.4, 1),
@@ -368,7 +368,7 @@ def test_the_table_of_omniglot_alone_has_the_step_sizes_maml_was_published_with(
         "20-way 1-shot": (0.1, 5),
         "20-way 5-shot": (0.1, 5),
     }
-    assert {c.datasets for c in cells.values()} == {("omniglot",)}
+    assert {(c.datasets, c.side) for c in cells.values()} == {(("omniglot",), 28)}
 
 
 def test_table2_has_the_paper_s_27_cells():
