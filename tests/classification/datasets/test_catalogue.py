@@ -86,6 +86,18 @@ def test_the_listing_says_what_is_here_and_as_what(data_folder):
     assert {row.name: row.size for row in catalogue.listing()}["omniglot"] == "84×84"
 
 
+def test_official_sets_are_as_large_as_published():
+    """Omniglot's 100 validation classes are ours, of the published 523 for test."""
+    assert {name: (official.classes, official.images) for name, official in OFFICIAL.items()} == {
+        "omniglot": ((1100, 100, 423), 1623 * 20),
+        "mini-imagenet": ((64, 16, 20), 100 * 600),
+        "fc100": ((60, 20, 20), 100 * 600),
+        "cifar-fs": ((64, 16, 20), 100 * 600),
+        "cub": ((140, 30, 30), 11_788),
+        "aircraft": ((70, 15, 15), 100 * 100),
+    }
+
+
 def test_archives_have_hashes_of_the_right_length():
     for official in OFFICIAL.values():
         assert sum(official.classes) and (official.archives or official.how)
