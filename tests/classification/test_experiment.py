@@ -330,7 +330,25 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
     packed = shutil.make_archive(str(tmp_path / "drawings"), "zip", tmp_path / "sketches")
     text = f"train classification --data {{}} {{}} {TINY} --way 2 --json --out {{}}"
     code, out, _ = mmaml_command(capsys, text, tmp_path / "photos", packed, tmp_path / "run")
-    assert code == 0 and json.loads(out)["data"] == "photos, drawings"
+    result = json.loads(out)
+    assert code == 0 and result["data"] == "photos, drawings"
+    assert "test classes are 2 of photos, 2 of drawings; " in result["note"]
+    few = [str(tmp_path / "photos" / name / "0.png") for name in ("class0", "class1")]
+    assert mmaml.load(tmp_path / "run").adapt(np.array(few), ["a", "b"]).classes_.tolist() == ["a", "b"]
+
+
+def test_a_class_that_is_too_small_is_named_and_kinds_are_no_classes(capsys, tmp_path):
+    for kind in ("photos", "sketches"):
+        for i in range(8):
+            folder = tmp_path / "all" / kind / f"class{i}"
+            folder.mkdir(parents=True)
+            for j in range(2 if i == 5 else 4):
+                Image.new("RGB", (9, 9), (i, j, 0)).save(folder / f"{j}.png")
+    command = f"train classification {TINY} --way 2 --queries 3 --out {tmp_path / 'run'} --data {{}}"
+    code, _, err = mmaml_command(capsys, command, tmp_path / "all" / "photos")
+    assert code == 2 and "the smallest is class5 with 2 images. Lower --way" in err
+    code, _, err = mmaml_command(capsys, command, tmp_path / "all")
+    assert code == 2 and f"it is a kind of its own: give {tmp_path / 'all' / 'photos'} and the others" in err
 
 
 def test_it_learns_without_compiling_anew():

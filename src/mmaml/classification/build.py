@@ -7,6 +7,7 @@ from pathlib import Path
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -113,8 +114,8 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
             )
         except ValueError as error:
             raise DataError(
-                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}. Lower --way, --shot "
-                "or --queries, or add images."
+                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}; {_smallest(images)}. "
+                "Lower --way, --shot or --queries, add images, or remove that class."
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))
 
@@ -122,6 +123,11 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
 def _shares(images: ImageSet) -> str:
     counts = zip(images.classes_per_split, SPLITS, strict=True)
     return ", ".join(f"{count} are for {split}" for count, split in counts)
+
+
+def _smallest(images: ImageSet) -> str:
+    counts = np.bincount(images.labels)
+    return f"the smallest is {images.class_names[counts.argmin()]} with {counts.min()} images"
 
 
 def make_learner(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.random as jr
@@ -13,6 +13,7 @@ from mmaml.classification.build import accuracy, cross_entropy, data_names, make
 from mmaml.classification.figures import write_figures
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.tasks import ImageTasks
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
@@ -71,12 +72,16 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         """Accuracy on tasks of the test classes."""
         values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
-        more = {
+        more: dict[str, Any] = {
             "way": config.way,
             "shot": config.shot,
             "queries": config.queries,
             "image_size": config.side,
         }
+        if config.data:
+            parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
+            classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
+            more["note"] = f"Its test classes are {classes}; the intervals do not say how it does on others."
         return Evaluation(values, modes, more)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:

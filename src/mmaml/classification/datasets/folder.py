@@ -42,6 +42,7 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
     leaves = [folder for folders in by_split.values() for folder in folders] if by_split else inner
     if not leaves:
         raise UserError(f"{path} has no folders with images. {LAYOUT}")
+    files_of = {folder: _pictures_of_class(folder, least) for folder in leaves}
     split: dict[str, int] = {}
     if by_split:
         for part, folders in by_split.items():
@@ -55,17 +56,27 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
                     )
     else:
         split = _drawn_split(path, [folder.name for folder in leaves], seed)
-    images = {}
-    for folder in leaves:
-        files = pictures(folder)
-        if len(files) < least:
-            raise UserError(
-                f"{folder} has {len(files)} images ({', '.join(ENDINGS)}), but each class needs at least {least}. "
-                "Add some, or remove the folder."
-            )
-        for file in files:
-            images[folder.name, file.name] = decode(read_file(file), side, 3, str(file))
+    images = {
+        (folder.name, file.name): decode(read_file(file), side, 3, str(file))
+        for folder, files in files_of.items()
+        for file in files
+    }
     return ImageSet.assemble(name or path.resolve().name, images, split)
+
+
+def _pictures_of_class(folder: Path, least: int) -> list[Path]:
+    files = pictures(folder)
+    if len(files) < least:
+        kind = any(p.is_dir() and not p.name.startswith(".") for p in folder.iterdir())
+        advice = (
+            f"If the folders in it are classes, it is a kind of its own: give {folder} and the others like it to "
+            "--data, one beside the other."
+        )
+        raise UserError(
+            f"{folder} has {len(files)} images ({', '.join(ENDINGS)}), but each class needs at least {least}. "
+            f"{advice if kind else 'Add some, or remove the folder.'}"
+        )
+    return files
 
 
 def class_folders(path: Path) -> list[Path]:
