@@ -6,7 +6,9 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax.sharding import Mesh
+from rich.console import Console
 
+from mmaml.experiments.statistics import mean_and_ci
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.evaluate import evaluate
@@ -14,6 +16,9 @@ from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import likelihood_ratio
 from mmaml.rl.outer import ProMP
 from mmaml.rl.trainer import PolicyTrainer
+from mmaml.runs.folder import RunFolder
+from mmaml.runs.metrics import read_metrics
+from mmaml.runs.training import Schedule, train
 from tests.compilation import compilations
 from tests.rl.problems import LEARNERS, ShortPointMass, learner
 from tests.training import AT_MOST, parameters, run
@@ -78,6 +83,27 @@ def test_reported_numbers_are_mean_returns_of_the_episodes_before_and_after_adap
     np.testing.assert_allclose([history[f"return_{i}"][0] for i in (0, 1)], [before.mean(), after.mean()], rtol=1e-5)
     assert "return_2" not in history
     assert history["query_ci95"][0] == pytest.approx(1.96 * after.std(ddof=1) / 5**0.5, rel=1e-4)
+
+
+def test_the_interval_of_several_meta_iterations_is_that_of_all_their_tasks():
+    returned = np.random.default_rng(0).normal(-100, 20, (3, 4000))
+    means, intervals = np.array([[*mean_and_ci(row).values()] for row in returned]).T
+    found = trainer("maml").summary({"query": means, "query_ci95": intervals})
+    of_all = mean_and_ci(returned.ravel())
+    assert found["query"] == pytest.approx(of_all["mean"])
+    assert found["query_ci95"] == pytest.approx(of_all["ci95"], rel=0.01)
+
+
+def test_a_row_of_metrics_sums_up_a_dispatch(tmp_path):
+    t, folder = trainer("maml"), RunFolder(tmp_path)
+    _, history = run(t, 3)
+    numbers = {name: np.asarray(values[:3]) for name, values in history.items()}
+    schedule = Schedule(3, save_every=3, dispatch=AT_MOST)
+    train(folder, t, schedule, lambda learner: {}, console=Console(quiet=True))
+    (row,) = read_metrics(folder.metrics_path)
+    assert row["query_ci95"] == pytest.approx((numbers.pop("query_ci95") ** 2).sum() ** 0.5 / 3)
+    for name, values in numbers.items():
+        assert row[name] == pytest.approx(values.mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", LEARNERS)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
@@ -51,6 +52,10 @@ class AbstractTrainer(eqx.Module):
         self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         """What `run` does."""
+
+    @abc.abstractmethod
+    def summary(self, history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
+        """What the numbers of several meta-iterations, as `run` returns them, come to as a whole."""
 
     def run(
         self, state: MetaState, iterations: int, at_most: int
@@ -97,6 +102,11 @@ def repeat(
     return jax.lax.fori_loop(0, iterations, body, (state, {name: jnp.zeros(at_most) for name in names}))
 
 
+def means(history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
+    """Each number's mean over meta-iterations."""
+    return {name: float(values.mean()) for name, values in history.items()}
+
+
 class MetaTrainer(AbstractTrainer):
     """Lowers the mean query loss after adaptation, over `tasks_per_step` fresh tasks in every meta-iteration.
 
@@ -127,6 +137,10 @@ class MetaTrainer(AbstractTrainer):
         self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         return repeat(self._step, state, iterations, at_most, ("loss", "gradient_norm"))
+
+    def summary(self, history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
+        """The means."""
+        return means(history)
 
     def _step(self, state: MetaState) -> tuple[MetaState, Numbers]:
         tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)

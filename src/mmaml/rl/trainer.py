@@ -5,11 +5,12 @@ from collections.abc import Callable
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import AbstractTrainer, MetaState, Numbers, repeat
+from mmaml.core.meta import AbstractTrainer, MetaState, Numbers, means, repeat
 from mmaml.core.parallel import all_devices, over_devices
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.explore import Exploration, returns
@@ -49,6 +50,11 @@ class PolicyTrainer(AbstractTrainer):
             state, numbers = self._step(state, self.explore)
             history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
         return state, history
+
+    def summary(self, history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
+        """The means, and of `query` the interval: as every meta-iteration has tasks of its own, it is narrower."""
+        intervals = history["query_ci95"]
+        return means(history) | {"query_ci95": float(np.linalg.norm(intervals) / len(intervals))}
 
     def explore(
         self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"]

@@ -42,10 +42,10 @@ def train(
 ) -> AbstractLearner:
     """Train, or go on training, until `schedule.iterations`; return the learner.
 
-    Every `save_every` iterations the trainer's numbers (means over the last dispatch) and those of
-    `validate(learner)` are logged and the state saved; with `better(numbers, than)`
-    given, the state that is better than all before it is also kept as the run's best. Starting again after any kind
-    of stop gives the same states and metrics as if it had not happened.
+    Every `save_every` iterations the trainer's `summary` of the last dispatch and the numbers of `validate(learner)`
+    are logged and the state saved; with `better(numbers, than)` given, the state that is better than all before it is
+    also kept as the run's best. Starting again after any kind of stop gives the same states and metrics as if it had
+    not happened.
 
     Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
     once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
@@ -75,18 +75,18 @@ def train(
             until_save = schedule.save_every - step % schedule.save_every
             count = min(schedule.dispatch, until_save, schedule.iterations - step)
             state, history = trainer.run(state, count, schedule.dispatch)
-            losses = np.asarray(history["loss"])[:count]
-            if not np.isfinite(losses).all():
-                raise _diverged(step + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1, checkpoints.latest(), folder)
+            history = {name: np.asarray(values)[:count] for name, values in history.items()}
+            if len(broken := np.flatnonzero(~np.isfinite(history["loss"]))):
+                raise _diverged(step + int(broken[0]) + 1, checkpoints.latest(), folder)
             step += count
-            means = {name: float(np.asarray(values)[:count].mean()) for name, values in history.items()}
-            report(step, means)
+            summary = trainer.summary(history)
+            report(step, summary)
             stop = stopped()
             due = step % schedule.save_every == 0 or step == schedule.iterations
             if (due or stop) and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)):
                 raise _diverged(step, checkpoints.latest(), folder)
             if due:
-                numbers = {**means, **validate(trainer.learner_at(state))}
+                numbers = {**summary, **validate(trainer.learner_at(state))}
                 seconds = time.monotonic() - began
                 # Metrics first: a crash in between leaves a row too many, which the resumed run takes back.
                 append_metrics(folder.metrics_path, {"step": step, "seconds": round(seconds, 3), **numbers})
