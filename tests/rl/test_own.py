@@ -194,9 +194,12 @@ def test_choices_reach_the_environment_by_their_numbers():
 def test_only_the_latest_state_can_be_stepped(line):
     tasks = line.sample_tasks(jr.key(0), 2)
     old = begin(line, tasks, 1)
-    line.step(old, np.zeros((2, 2)), tasks)
+    latest, _ = line.step(old, np.zeros((2, 2)), tasks)
     with pytest.raises(ValueError, match="only the latest"):
         line.step(old, np.zeros((2, 2)), tasks)
+    line.sample_tasks(jr.key(0), 2)  # which begins an episode
+    with pytest.raises(ValueError, match="only the latest"):
+        line.step(latest, np.zeros((2, 2)), tasks)
 
 
 def test_a_time_limit_of_gymnasium_is_the_horizon_and_wrappers_are_looked_through():

@@ -54,7 +54,7 @@ class Workers:
         self.make = make
         self.envs: list[Any] = []
         self.latest: OwnState | None = None
-        """The state that they are in."""
+        """The state that they are in; `None` where the first was reset to draw tasks."""
 
     def first(self, count: int) -> list[Any]:
         """`count` of them.
@@ -150,6 +150,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> OwnTask:
         """A batch of `n` of the user's tasks. Raises `UserError` if they cannot be batched or are of no known mode."""
         env = self._workers.first(1)[0]
+        self._workers.latest = None
         env.reset(seed=_seeds(key[None])[0])
         tasks = drawn_tasks(env, n)
         return OwnTask(stack_tasks(env, tasks), jnp.array(mode_numbers(env, tasks, len(self.modes))))
