@@ -18,7 +18,7 @@ from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher, fingertip
-from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
+from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_and_episode_keys, task_of_each_mode
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.figures import (
     compare_trajectories,
@@ -167,11 +167,10 @@ def test_bodies_have_trajectories_too(env):
 def test_embeddings_are_of_the_first_episodes():
     model = tiny_model("point-2")
     assert isinstance(model.learner, MMAML)
-    tasks = model.exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
-    points, modes = embed_tasks(model.learner, model.exploration, tasks)
+    tasks = model.exploration.environment.sample_tasks(jr.key(0), 40)
+    points, modes = embed_tasks(model.learner, model.exploration, tasks, jr.key(1))
     np.testing.assert_array_equal(modes, tasks.mode)
-    keys = jr.split(jr.fold_in(jr.key(FIGURE_SEED), 1), 40)
-    explored = model.exploration.explore(model.learner, tasks, keys, 1)
+    explored = model.exploration.explore(model.learner, tasks, jr.split(jr.key(1), 40), 1)
     seen = jax.tree.map(lambda leaf: leaf[3], explored.samples[0])
     expected = model.learner.condition(seen, tasks.mode[3]).embedding
     assert expected is not None
@@ -190,7 +189,7 @@ def test_write_figures(tmp_path):
         assert ET.fromstring(svg.read_text()).tag.endswith("svg")
     assert json.loads((tmp_path / "mmaml/figures/embedding.json").read_text())["tasks"] == 40
     with np.load(tmp_path / "mmaml/figures/embedding.npz", allow_pickle=False) as kept:
-        tasks = tiny_model("point-2").exploration.environment.sample_tasks(jr.key(FIGURE_SEED), 40)
+        tasks = tiny_model("point-2").exploration.environment.sample_tasks(task_and_episode_keys(FIGURE_SEED)[0], 40)
         np.testing.assert_array_equal(kept["goals"], tasks.goal)
         np.testing.assert_array_equal(kept["modes"], tasks.mode)
         assert kept["embeddings"].shape == (40, 8)

@@ -11,9 +11,12 @@ import pytest
 
 from mmaml.core.learners import MMAML
 from mmaml.rl.envs.environment import POLICY_RANGE
-from mmaml.rl.examples import examples_of, exploration_keys
-from mmaml.rl.explore import returns
+from mmaml.rl.envs.own import OwnEnvironment
+from mmaml.rl.examples import examples_of, task_and_episode_keys
+from mmaml.rl.explore import Exploration, returns
 from mmaml.rl.render import pick_task
+from mmaml.rl.use import DRAWS
+from mmaml.runs.errors import RunFailed
 from tests.rl.learners import tiny_model
 
 
@@ -62,10 +65,9 @@ def test_it_does_in_a_task_what_the_video_of_it_shows(point):
 
 
 def test_its_policy_is_the_one_that_acted_last(point):
-    tasks = point.exploration.environment.sample_tasks(jr.key(0), 80)
-    alone = jax.tree.map(lambda leaf: leaf[:1], tasks)
-    samples, episodes, _ = point.exploration.explore(point.learner, alone, exploration_keys(0, 1), 2)
     adapted = point.adapt(seed=0)
+    alone, episode_key = jax.tree.map(lambda leaf: leaf[None], adapted.task), task_and_episode_keys(0)[1]
+    samples, episodes, _ = point.exploration.explore(point.learner, alone, jr.split(episode_key, 1), 2)
     seen = np.asarray(episodes[-1].observations[0])
     expected = np.clip(episodes[-1].behaviour.mean[0], -POLICY_RANGE, POLICY_RANGE) * 0.1 / POLICY_RANGE
     np.testing.assert_allclose(adapted.act(seen), expected, atol=1e-5)
@@ -74,6 +76,26 @@ def test_its_policy_is_the_one_that_acted_last(point):
     first = jax.tree.map(lambda leaf: leaf[0], samples[0])
     embedding, _ = point.learner.modulator(first)
     np.testing.assert_allclose(adapted.embedding, embedding, rtol=1e-3, atol=1e-4)
+
+
+def test_tasks_and_episodes_have_keys_of_their_own(monkeypatch):
+    """No key that a batch of tasks is drawn with, or splits into, is that of another batch or of the episodes."""
+    keys, model = [], tiny_model(TANK)
+    draw = OwnEnvironment.sample_tasks
+    monkeypatch.setattr(OwnEnvironment, "sample_tasks", lambda env, key, n: keys.append(key) or draw(env, key, n))
+    with pytest.raises(ValueError, match="none of 600 tasks"):
+        model.adapt(mode="never")
+    assert len(keys) == DRAWS
+
+    def explore(exploration, learner, tasks, episode_keys, steps):
+        keys[DRAWS:] = episode_keys
+        raise RunFailed("enough was seen")
+
+    monkeypatch.setattr(Exploration, "explore", explore)
+    with pytest.raises(RunFailed, match="enough"):
+        model.adapt()
+    families = [{tuple(jr.key_data(k).tolist()) for k in (key, *jr.split(key, 3))} for key in keys]
+    assert len(set.union(*families)) == 4 * (DRAWS + 1)
 
 
 def test_actions_can_be_drawn(point):

@@ -8,7 +8,7 @@ import jax
 import jax.random as jr
 import matplotlib
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML
@@ -18,7 +18,7 @@ from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import STYLE, to_svg
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import in_chunks
-from mmaml.rl.examples import FIGURE_SEED, exploration_keys
+from mmaml.rl.examples import FIGURE_SEED, task_and_episode_keys
 from mmaml.rl.explore import Exploration
 from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.files import write_atomically
@@ -37,8 +37,9 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     """
     environment = exploration.environment
     count = tasks_on_map(config, MOST_TASKS_ON_MAP[config.kind])
-    tasks = environment.sample_tasks(jr.key(FIGURE_SEED), count)
-    embedded = embed_tasks(learner, exploration, tasks)
+    task_key, episode_key = task_and_episode_keys(FIGURE_SEED)
+    tasks = environment.sample_tasks(task_key, count)
+    embedded = embed_tasks(learner, exploration, tasks, episode_key)
     goals = np.asarray(tasks.goal) if isinstance(tasks, GoalTask) else np.zeros((count, 0), np.float32)
     plane = write_embedding(folder, embedded, environment.modes)
     if plane is not None and goals.size:
@@ -48,14 +49,14 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     write_atomically(folder.figures_path / "embedding.npz", buffer.getvalue())
 
 
-def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any) -> EmbeddedTasks:
+def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any, key: PRNGKeyArray) -> EmbeddedTasks:
     """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
 
     def some(tasks: Any, keys: Key[Array, " some"]) -> Float[Array, "some embedding"]:
         (seen,) = exploration.explore(learner, tasks, keys, 0).samples
         return _embed(learner, seen)
 
-    keys = exploration_keys(FIGURE_SEED, len(tasks.mode))
+    keys = jr.split(key, len(tasks.mode))
     return EmbeddedTasks(in_chunks(some, tasks, keys, TASKS_AT_ONCE), np.asarray(tasks.mode))
 
 

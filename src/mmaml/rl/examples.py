@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import PRNGKeyArray, PyTree
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
@@ -14,7 +14,7 @@ from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 
 
-FIGURE_SEED = 4
+FIGURE_SEED = 39
 """Figures show the same tasks, whatever learner they are about; with this one none is far off its mode's centre."""
 
 
@@ -28,14 +28,15 @@ class Examples(NamedTuple):
 
 def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: PyTree, seed: int) -> Examples:
     """What the agent does in `tasks` before and after each of its gradient steps."""
-    steps = learner.inner.steps
-    explored = exploration.explore(learner, tasks, exploration_keys(seed, len(tasks.mode)), steps)
+    steps, (_, episode_key) = learner.inner.steps, task_and_episode_keys(seed)
+    explored = exploration.explore(learner, tasks, jr.split(episode_key, len(tasks.mode)), steps)
     return Examples(tasks, explored.episodes, phase_names(learner, steps))
 
 
-def exploration_keys(seed: int, tasks: int) -> Key[Array, " tasks"]:
-    """What decides the episodes of so many tasks, other than what draws them with the same seed."""
-    return jr.split(jr.fold_in(jr.key(seed), 1), tasks)
+def task_and_episode_keys(seed: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """What the tasks of `seed` are drawn with, and what decides the episodes in them: two independent keys."""
+    task_key, episode_key = jr.split(jr.key(seed))
+    return task_key, episode_key
 
 
 def phase_names(learner: AbstractLearner, steps: int) -> tuple[str, ...]:
@@ -47,8 +48,8 @@ def phase_names(learner: AbstractLearner, steps: int) -> tuple[str, ...]:
 
 def task_of_each_mode(environment: AbstractGoalEnvironment, seed: int) -> GoalTask:
     """One task of every mode, ordered by mode."""
-    count = 20 * len(environment.modes)
-    drawn = environment.sample_tasks(jr.key(seed), count)
+    task_key, _ = task_and_episode_keys(seed)
+    drawn = environment.sample_tasks(task_key, 20 * len(environment.modes))
     modes, first = np.unique(np.asarray(drawn.mode), return_index=True)
     assert len(modes) == len(environment.modes)
     return jax.tree.map(lambda leaf: leaf[first], drawn)

@@ -13,7 +13,7 @@ from mmaml.core.inner import whole_steps
 from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.rl.build import make_exploration, make_learner
-from mmaml.rl.examples import exploration_keys
+from mmaml.rl.examples import task_and_episode_keys
 from mmaml.rl.explore import Exploration, returns
 from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.use import AdaptedPolicy, drawn_task, given_task
@@ -55,7 +55,8 @@ class PolicyModel:
             raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got None.")
         else:
             alone = given_task(environment, task, index or 0)
-        explored = self.exploration.explore(self.learner, alone, exploration_keys(seed, 1), steps)
+        _, episode_key = task_and_episode_keys(seed)
+        explored = self.exploration.explore(self.learner, alone, jr.split(episode_key, 1), steps)
         policy, alone = jax.tree.map(lambda leaf: leaf[0], (explored.models, alone))
         return AdaptedPolicy(environment, policy, alone, np.asarray(returns(explored.episodes)[0]))
 

@@ -15,6 +15,7 @@ from mmaml.core.network import TaskModel
 from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.examples import task_and_episode_keys
 from mmaml.rl.rollout import action_noise
 
 
@@ -63,13 +64,12 @@ def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:
 
     Raises `ValueError` if none of many is of the mode.
     """
-    count, key = 20 * len(environment.modes), jr.key(seed)
-    for _ in range(DRAWS):
+    count, (task_key, _) = 20 * len(environment.modes), task_and_episode_keys(seed)
+    for key in jr.split(task_key, DRAWS):
         tasks = environment.sample_tasks(key, count)
         found = [i for i, number in enumerate(np.asarray(tasks.mode).tolist()) if mode in (None, number)]
         if found:
             return jax.tree.map(lambda leaf, first=found[0]: leaf[first : first + 1], tasks)
-        key = jr.fold_in(key, 1)
     raise ValueError(
         f"none of {DRAWS * count} tasks drawn with the seed {seed} is of the mode {environment.modes[mode or 0]!r}; "
         "take another mode or seed."
