@@ -8,7 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Actions, Batch, Observations, State
+from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Batch, State
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
 from mmaml.rl.envs.look import Look
 from mmaml.rl.envs.physics import Physics
@@ -69,15 +69,6 @@ class Ant(AbstractMujocoEnvironment):
         distance = np.abs(self.physics.qpos(next_state)[:, :3] - np.asarray(task.goal)).sum(axis=1)
         return (-distance - 0.1 * np.square(action).sum(axis=1)).astype(np.float32)
 
-    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 15"]:
-        """What is observed first."""
-        del actions
-        return np.asarray(observations, np.float64)[..., :15]
-
     def trail(self, poses: Float[np.ndarray, "*batch steps 15"]) -> Float[np.ndarray, "*batch steps 2"]:
         """Of the torso."""
         return poses[..., :2]
-
-    def goal_place(self, goal: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
-        """The goal."""
-        return goal.astype(np.float64)

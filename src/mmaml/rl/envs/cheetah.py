@@ -90,11 +90,6 @@ class CheetahLocation(AbstractCheetah):
         """x after the step."""
         return next_state[:, 1]
 
-    def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 9"]:
-        """What is observed first."""
-        del actions
-        return np.asarray(observations, np.float64)[..., :9]
-
     def goal_place(self, goal: Float[np.ndarray, " 1"]) -> Float[np.ndarray, " 3"]:
         """The goal on the line that the cheetah runs along."""
         return np.array([goal[0], 0, GOAL_HEIGHT])

@@ -209,17 +209,21 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
     def reward(self, state: State, action: Batch, next_state: State, task: GoalTask) -> Float[np.ndarray, " episodes"]:
         """The rewards of one step with actions within the bounds; `task` has a leading axis of episodes."""
 
-    @abc.abstractmethod
     def poses(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps nq"]:
-        """`qpos` before every step, made of what was observed. Raises `RunFailed` if a simulation breaks down."""
+        """`qpos` before every step, made of what was observed, here of what observations begin with.
+
+        Raises `RunFailed` if a simulation breaks down.
+        """
+        del actions
+        return np.asarray(observations, np.float64)[..., : self.physics.model.nq]
 
     @abc.abstractmethod
     def trail(self, poses: Float[np.ndarray, "*batch steps nq"]) -> Float[np.ndarray, "*batch steps 2"]:
         """The point of the floor, in metres, where or above which is what is to reach the goal."""
 
-    @abc.abstractmethod
     def goal_place(self, goal: Float[np.ndarray, " size"]) -> Float[np.ndarray, " 3"] | None:
-        """The point in space where a goal is, in metres; `None` if it is no place."""
+        """The point in space where a goal is, in metres, here the goal itself; `None` if it is no place."""
+        return goal.astype(np.float64)
 
     def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
         """The trail."""

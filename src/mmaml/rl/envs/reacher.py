@@ -94,10 +94,6 @@ class Reacher(AbstractMujocoEnvironment):
         """Of the fingertip."""
         return fingertip(poses.reshape(-1, 3))[:, :2].reshape(*poses.shape[:-1], 2)
 
-    def goal_place(self, goal: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
-        """The goal."""
-        return goal.astype(np.float64)
-
 
 def fingertip(angles: Float[np.ndarray, "episodes 3"]) -> Float[np.ndarray, "episodes 3"]:
     """Where the fingertip is: each link turned by the sum of the angles up to it, end to end from the origin."""
