@@ -33,8 +33,8 @@ from mmaml.core.task import Samples as Samples
 from mmaml.core.task import Task as Task
 from mmaml.regression.model import AdaptedRegressor as AdaptedRegressor
 from mmaml.regression.model import RegressionModel as RegressionModel
+from mmaml.rl.model import AdaptedPolicy as AdaptedPolicy
 from mmaml.rl.model import PolicyModel as PolicyModel
-from mmaml.rl.use import AdaptedPolicy as AdaptedPolicy
 from mmaml.runs.errors import Interrupted as Interrupted
 from mmaml.runs.errors import RunFailed as RunFailed
 from mmaml.runs.errors import UserError as UserError

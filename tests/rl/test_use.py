@@ -14,8 +14,8 @@ from mmaml.rl.envs.environment import POLICY_RANGE
 from mmaml.rl.envs.own import OwnEnvironment
 from mmaml.rl.examples import examples_of, task_and_episode_keys
 from mmaml.rl.explore import Exploration, returns
+from mmaml.rl.pick import DRAWS
 from mmaml.rl.render import pick_task
-from mmaml.rl.use import DRAWS
 from mmaml.runs.errors import RunFailed
 from tests.rl.learners import tiny_model
 

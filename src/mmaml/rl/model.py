@@ -1,4 +1,4 @@
-"""A trained learner of policies in use."""
+"""A trained learner in use: adapt it to a task of its environment, then act."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,18 +6,59 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from numpy.typing import ArrayLike
 
 from mmaml.core.inner import whole_steps
 from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.network import TaskModel
 from mmaml.experiments.modelfile import fill_learner, write_model
+from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.build import make_exploration, make_learner
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.examples import task_and_episode_keys
 from mmaml.rl.explore import Exploration, returns
+from mmaml.rl.pick import drawn_task, given_task
 from mmaml.rl.presets import PolicyConfig
-from mmaml.rl.use import AdaptedPolicy, drawn_task, given_task
+from mmaml.rl.rollout import action_noise
 from mmaml.runs.config import from_dict, to_dict
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedPolicy:
+    """The policy of one `task` of an `environment`; `returns` are the mean returns before and after every step."""
+
+    environment: AbstractJaxEnvironment | AbstractBatchEnvironment
+    model: TaskModel
+    task: PyTree
+    returns: Float[np.ndarray, " phases"]
+
+    @property
+    def embedding(self) -> Float[np.ndarray, " embedding"] | None:
+        """The task embedding υ; `None` before any gradient step, and for learners that do not modulate."""
+        return None if self.model.embedding is None else np.asarray(self.model.embedding)
+
+    def act(self, observation: ArrayLike, *, key: PRNGKeyArray | None = None) -> np.ndarray:
+        """The likeliest action after an observation, or one drawn with `key`; for an array of them an array of actions.
+
+        Actions are as the environment takes them, in its own units and within its bounds: vectors, or whole numbers
+        where there are choices. Raises `ValueError` for observations of another size, or not finite.
+        """
+        size = self.environment.observation_size
+        seen = np.asarray(observation, np.float32)
+        if seen.ndim == 0 or seen.shape[-1] != size:
+            raise ValueError(f"the observation has the shape {seen.shape}; its last axis must have the size {size}.")
+        if not np.isfinite(seen).all():
+            raise ValueError(f"the observation {observation} is not finite; give finite numbers.")
+        said = _said(self.model, jnp.asarray(seen.reshape(-1, size)))
+        actions = said.likeliest()
+        if key is not None:
+            actions = said.draw(action_noise(self.environment, key, actions.shape[:1]))
+        actions = self.environment.within(np.asarray(self.environment.scale(actions)))
+        return actions.reshape((*seen.shape[:-1], *actions.shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +115,8 @@ class PolicyModel:
         exploration = make_exploration(config)
         like = eqx.filter_eval_shape(make_learner, config, exploration.environment, key=jr.key(0))
         return cls(config, fill_learner(like, tensors, path), exploration)
+
+
+@eqx.filter_jit
+def _said(model: TaskModel, observations: Float[Array, "observations size"]) -> AbstractDistribution:
+    return model(observations)

@@ -21,7 +21,7 @@ from mmaml.rl.camera import camera_for
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.examples import Examples, examples_of
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.use import drawn_task
+from mmaml.rl.pick import drawn_task
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
 

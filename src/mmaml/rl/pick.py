@@ -1,6 +1,5 @@
-"""A trained policy in use: the task it is to learn, and what it is when it has learnt it."""
+"""The one task that a trained policy is to learn: drawn, or given."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
@@ -8,55 +7,17 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
-from numpy.typing import ArrayLike
+from jaxtyping import Array
 
-from mmaml.core.network import TaskModel
-from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.examples import task_and_episode_keys
-from mmaml.rl.rollout import action_noise
 
 
 DRAWS = 10
 """How often tasks are drawn until one is of the mode asked for."""
 
 Environment = AbstractJaxEnvironment | AbstractBatchEnvironment
-
-
-@dataclass(frozen=True, eq=False)
-class AdaptedPolicy:
-    """The policy of one `task` of an `environment`; `returns` are the mean returns before and after every step."""
-
-    environment: Environment
-    model: TaskModel
-    task: PyTree
-    returns: Float[np.ndarray, " phases"]
-
-    @property
-    def embedding(self) -> Float[np.ndarray, " embedding"] | None:
-        """The task embedding υ; `None` before any gradient step, and for learners that do not modulate."""
-        return None if self.model.embedding is None else np.asarray(self.model.embedding)
-
-    def act(self, observation: ArrayLike, *, key: PRNGKeyArray | None = None) -> np.ndarray:
-        """The likeliest action after an observation, or one drawn with `key`; for an array of them an array of actions.
-
-        Actions are as the environment takes them, in its own units and within its bounds: vectors, or whole numbers
-        where there are choices. Raises `ValueError` for observations of another size, or not finite.
-        """
-        size = self.environment.observation_size
-        seen = np.asarray(observation, np.float32)
-        if seen.ndim == 0 or seen.shape[-1] != size:
-            raise ValueError(f"the observation has the shape {seen.shape}; its last axis must have the size {size}.")
-        if not np.isfinite(seen).all():
-            raise ValueError(f"the observation {observation} is not finite; give finite numbers.")
-        said = _said(self.model, jnp.asarray(seen.reshape(-1, size)))
-        actions = said.likeliest()
-        if key is not None:
-            actions = said.draw(action_noise(self.environment, key, actions.shape[:1]))
-        actions = self.environment.within(np.asarray(self.environment.scale(actions)))
-        return actions.reshape((*seen.shape[:-1], *actions.shape[1:]))
 
 
 def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:
@@ -99,8 +60,3 @@ def given_task(environment: Environment, task: Any, mode: int) -> Any:
         like = jax.tree.map(lambda leaf: np.asarray(leaf)[0], wanted)
         raise ValueError(f"the {name} {task!r} does not fit ({error}); give finite numbers such as {like!r}.") from None
     return eqx.tree_at(lambda t: (getattr(t, name), t.mode), batch, (fitted, jnp.array([mode])))
-
-
-@eqx.filter_jit
-def _said(model: TaskModel, observations: Float[Array, "observations size"]) -> AbstractDistribution:
-    return model(observations)
