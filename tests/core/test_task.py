@@ -1,4 +1,4 @@
-"""Mixtures of task sources."""
+"""Mixtures of task sources, and modes by name."""
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
+from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task, mode_index
 
 
 class Numbered(AbstractTaskSource):
@@ -49,3 +49,11 @@ def test_every_mode_takes_its_turn_at_the_remainder():
 def test_a_mixture_needs_sources_and_a_name_for_each(sources, names):
     with pytest.raises(ValueError, match=r"at least one source, and each a name"):
         Mixture(sources, names)
+
+
+def test_modes_are_found_by_name():
+    assert mode_index("b", ("a", "b")) == 1 and mode_index(None, ("a", "b")) is None
+    with pytest.raises(ValueError, match="the task's mode must be one of a, b; got 'c'"):
+        mode_index("c", ("a", "b"))
+    with pytest.raises(ValueError, match="Multi-MAML must be told the task's mode, one of a, b; got None"):
+        mode_index(None, ("a", "b"), needed=True)

@@ -1,6 +1,7 @@
 """Tasks, where they come from, and mixtures of several kinds of them."""
 
 import abc
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import equinox as eqx
@@ -44,6 +45,19 @@ def groups_of(
         return None
     _, number = np.unique(np.stack([np.asarray(mode), np.asarray(origin)]), axis=1, return_inverse=True)
     return number.reshape(-1)
+
+
+def mode_index(mode: str | None, modes: Sequence[str], *, needed: bool = False) -> int | None:
+    """The index of the kind of task named `mode` among `modes`; `None` if none is named.
+
+    Raises `ValueError` if there is no such kind, or none is named where Multi-MAML `needed` one.
+    """
+    if mode is None and not needed:
+        return None
+    if mode not in modes:
+        told = "Multi-MAML must be told the task's mode," if mode is None else "the task's mode must be"
+        raise ValueError(f"{told} one of {', '.join(modes)}; got {mode!r}.")
+    return modes.index(mode)
 
 
 class AbstractTaskSource(eqx.Module):

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from mmaml.core.inner import whole_steps
 from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
+from mmaml.core.task import mode_index
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.build import make_exploration, make_learner
@@ -86,16 +87,9 @@ class PolicyModel:
         Raises `ValueError` for what does not fit, and `RunFailed` if a simulation breaks down.
         """
         steps = self.learner.inner.steps if steps is None else whole_steps(steps)
-        if mode is not None and mode not in self.modes:
-            raise ValueError(f"{self.config.environment} has no mode {mode!r}; give one of {', '.join(self.modes)}.")
-        environment = self.exploration.environment
-        index = None if mode is None else self.modes.index(mode)
-        if task is None:
-            alone = drawn_task(environment, index, seed)
-        elif index is None and isinstance(self.learner, MultiMAML):
-            raise ValueError(f"Multi-MAML must be told the task's mode, one of {', '.join(self.modes)}; got None.")
-        else:
-            alone = given_task(environment, task, index or 0)
+        environment, given = self.exploration.environment, task is not None
+        index = mode_index(mode, self.modes, needed=given and isinstance(self.learner, MultiMAML))
+        alone = given_task(environment, task, index or 0) if given else drawn_task(environment, index, seed)
         _, episode_key = task_and_episode_keys(seed)
         explored = self.exploration.explore(self.learner, alone, jr.split(episode_key, 1), steps)
         policy, alone = jax.tree.map(lambda leaf: leaf[0], (explored.models, alone))

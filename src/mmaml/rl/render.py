@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from mmaml.core.task import mode_index
 from mmaml.report.drawing import INK, PAPER
 from mmaml.rl.camera import camera_for
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
@@ -55,10 +56,8 @@ def pick_task(model: PolicyModel, mode: str | None, seed: int) -> Any:
 
     Raises `UserError` if there is no such mode, or it is so rare that no task of it is drawn.
     """
-    if mode is not None and mode not in model.modes:
-        raise UserError(f"{model.config.environment} has no mode {mode!r}; there are: {'; '.join(model.modes)}.")
     try:
-        return drawn_task(model.exploration.environment, model.modes.index(mode) if mode else None, seed)
+        return drawn_task(model.exploration.environment, mode_index(mode, model.modes), seed)
     except ValueError as error:
         raise UserError(f"{model.config.environment}: {error}") from error
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from mmaml.core.inner import Loss, whole_steps
 from mmaml.core.learners import MMAML, AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
-from mmaml.core.task import AbstractTaskSource, Samples
+from mmaml.core.task import AbstractTaskSource, Samples, mode_index
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.supervised.embed import embed_tasks
 
@@ -65,11 +65,8 @@ def adapt_to(
     Multi-MAML and not told it.
     """
     steps = None if steps is None else whole_steps(steps)
-    if mode not in modes and (mode is not None or isinstance(learner, MultiMAML)):
-        told = "Multi-MAML must be told the task's mode," if mode is None else "the task's mode must be"
-        raise ValueError(f"{told} one of {', '.join(modes)}; got {mode!r}.")
-    index = 0 if mode is None else modes.index(mode)
-    return _adapt(learner, support, jnp.asarray(index), loss, steps)
+    index = mode_index(mode, modes, needed=isinstance(learner, MultiMAML))
+    return _adapt(learner, support, jnp.asarray(index or 0), loss, steps)
 
 
 @eqx.filter_jit
