@@ -246,16 +246,17 @@ def test_an_update_is_as_many_adam_steps_as_epochs_and_tells_how_far_it_got():
         numbers -= 1e-2 * (first / (1 - 0.9**epoch)) / (np.sqrt(second / (1 - 0.999**epoch)) + 1e-8)
     assert clear.mean() > 0.9
     np.testing.assert_allclose(flat(found)[clear], numbers[clear], atol=1e-4)
-    np.testing.assert_allclose(stats.loss, losses[-1], rtol=1e-3)
-    np.testing.assert_allclose(stats.improvement, losses[0] - mean_loss(numbers)[0], rtol=1e-2)
+    after, _ = mean_loss(numbers)
+    np.testing.assert_allclose([stats.loss, stats.improvement], [after, losses[0] - after], rtol=1e-2)
     last = eqx.filter_jit(jax.vmap(lambda given: replay(EXPLORATION, eqx.combine(found, rest), given)[-1]))(tasks)
     moved = jax.vmap(mean_kl)(last, tasks.phases[-1].targets).mean()
     np.testing.assert_allclose(stats.kl, moved, rtol=1e-4)
 
 
-def test_the_last_loss_is_not_finite_if_an_epoch_s_was_not():
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_the_loss_is_not_finite_once_any_step_has_broken_the_policy(epochs):
     tasks = jax.tree.map(lambda a: a[None], task_samples(jr.key(0), ENV, phases=2))
-    made, outer = learner("maml", ENV, steps=1), ProMP(jnp.inf, epochs=2)
+    made, outer = learner("maml", ENV, steps=1), ProMP(jnp.inf, epochs=epochs)
     batch = MetaBatch(EXPLORATION, made, tasks, Mesh(jax.devices()[:1], "tasks"))
     parameters = eqx.filter(made, eqx.is_inexact_array)
     _, _, stats = eqx.filter_jit(outer.update)(parameters, outer.init(parameters), batch)

@@ -71,7 +71,7 @@ class MetaBatch(eqx.Module):
 class OuterStats(NamedTuple):
     """What a meta-iteration has come to, on the episodes that it learnt from.
 
-    - `loss`: the outer loss as it was last worked out; not finite if anything before was not.
+    - `loss`: the outer loss after the last step; not finite if anything before was not.
     - `improvement`: how far the loss has fallen. Its own value says nothing, as advantages have mean 0.
     - `kl`: mean KL(π_old ‖ π) of the policies that act last.
     """
@@ -135,4 +135,4 @@ class ProMP(AbstractOuter):
 
         (parameters, state), losses = jax.lax.scan(epoch, (parameters, state), length=self.epochs)
         after, kl = batch.mean(outcome, parameters)
-        return parameters, state, OuterStats(losses[-1], losses[0] - after, kl)
+        return parameters, state, OuterStats(after, losses[0] - after, kl)
