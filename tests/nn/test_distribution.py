@@ -58,7 +58,7 @@ def test_kl_from_itself_is_zero_and_at_its_least():
 
 def test_draws_of_numbers_are_as_many_deviations_from_the_mean_as_the_noise():
     density, noise = gaussian(4, 3), jr.normal(jr.key(0), (4, 3))
-    np.testing.assert_allclose((density.draw(noise) - density.mean) / np.exp(density.log_std), noise, rtol=1e-4)
+    np.testing.assert_allclose((density.sample(noise) - density.mean) / np.exp(density.log_std), noise, rtol=1e-4)
     np.testing.assert_array_equal(density.likeliest(), density.mean)
 
 
@@ -73,7 +73,7 @@ def test_choices_have_the_probabilities_of_softmax():
 
 def test_choices_are_drawn_as_often_as_their_probabilities_say():
     said = categorical(1, 4)
-    drawn = said.draw(jr.gumbel(jr.key(0), (20_000, 4)))
+    drawn = said.sample(jr.gumbel(jr.key(0), (20_000, 4)))
     assert set(np.unique(drawn)) == {0, 1} and (drawn.sum(-1) == 1).all()
     expected = 20_000 * np.asarray(jax.nn.softmax(said.logits))[0]
     assert stats.chisquare(drawn.sum(0), expected).pvalue > 0.01

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmaml.nn.distribution import Gaussian
-from mmaml.rl.experience import Trajectories, advantage_estimates, discounted_sums, linear_baseline, to_samples
+from mmaml.rl.experience import Trajectories, advantage_estimates, discounted_cumsum, linear_baseline, to_samples
 
 
 RNG = np.random.default_rng(0)
@@ -39,10 +39,10 @@ def random_trajectories(rollouts=3, steps=7):
 
 @pytest.mark.parametrize("discount", [0.0, 0.9, 1.0])
 @pytest.mark.parametrize("shape", [(6,), (3, 6), (2, 3, 1)])
-def test_discounted_sums(shape, discount):
+def test_discounted_cumsum(shape, discount):
     values = RNG.normal(size=shape).astype(np.float32)
     np.testing.assert_allclose(
-        discounted_sums(jnp.asarray(values), discount), sums_by_loop(values, discount), rtol=1e-5, atol=1e-6
+        discounted_cumsum(jnp.asarray(values), discount), sums_by_loop(values, discount), rtol=1e-5, atol=1e-6
     )
 
 
@@ -87,7 +87,7 @@ def test_with_lambda_one_advantages_are_returns_minus_baseline():
     np.testing.assert_allclose(found, sums_by_loop(rewards, 0.9) - baseline, rtol=1e-4, atol=1e-5)
 
 
-def test_with_lambda_zero_advantages_are_surprises_of_one_step():
+def test_with_lambda_zero_advantages_are_td_errors():
     rewards, baseline = RNG.normal(size=(2, 3, 8)).astype(np.float32)
     found = advantage_estimates(jnp.asarray(rewards), jnp.asarray(baseline), discount=0.9, gae_lambda=0.0)
     np.testing.assert_allclose(found[:, -1], rewards[:, -1] - baseline[:, -1], rtol=1e-5)
@@ -135,8 +135,8 @@ def test_advantages_are_what_was_gained_over_the_baseline_normalised_in_every_ta
     baseline = baseline_in_double_precision(
         np.asarray(episodes.observations), sums_by_loop(np.asarray(episodes.rewards), 0.9)
     )
-    following = np.concatenate([baseline[:, 1:], np.zeros((4, 1))], axis=1)
-    raw = sums_by_loop(episodes.rewards + 0.9 * following - baseline, 0.45)
+    next_values = np.concatenate([baseline[:, 1:], np.zeros((4, 1))], axis=1)
+    raw = sums_by_loop(episodes.rewards + 0.9 * next_values - baseline, 0.45)
     np.testing.assert_allclose(
         seen.targets.advantages, ((raw - raw.mean()) / raw.std()).reshape(-1), rtol=1e-3, atol=1e-4
     )

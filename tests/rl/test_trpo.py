@@ -65,7 +65,7 @@ def test_one_step_of_the_solver_follows_the_gradient(trainer, tasks):
     """With a single step of conjugate gradients the direction is that of the gradient itself."""
     state = trainer.initial_state()
     batch = MetaBatch(trainer.exploration, trainer.learner, tasks, trainer.mesh)
-    parameters, _, _ = eqx.filter_jit(TRPO(solver_steps=1).update)(state.parameters, (), batch)
+    parameters, _, _ = eqx.filter_jit(TRPO(cg_steps=1).update)(state.parameters, (), batch)
     change, _ = ravel_pytree(jax.tree.map(jnp.subtract, parameters, state.parameters))
     gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, tasks)[0])(state.parameters))
     cosine = change @ gradient / jnp.linalg.norm(change) / jnp.linalg.norm(gradient)

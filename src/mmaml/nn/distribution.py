@@ -13,7 +13,7 @@ class AbstractDistribution(eqx.Module):
     """Over actions, vectors along the last axis."""
 
     @abc.abstractmethod
-    def draw(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
+    def sample(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
         """Actions at random, as far as `noise` is."""
 
     @abc.abstractmethod
@@ -39,7 +39,7 @@ class Gaussian(AbstractDistribution):
     mean: Float[Array, "*batch size"]
     log_std: Float[Array, "*batch size"]
 
-    def draw(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
+    def sample(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
         """As many deviations from the mean as `noise` says."""
         return self.mean + jnp.exp(self.log_std) * noise
 
@@ -68,7 +68,7 @@ class Categorical(AbstractDistribution):
 
     logits: Float[Array, "*batch size"]
 
-    def draw(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
+    def sample(self, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
         """The choice that is first once `noise` is added: each as often as its probability says."""
         return self._chosen(self.logits + noise)
 

@@ -50,8 +50,8 @@ class TrajectoryEncoder(AbstractEncoder):
 
     def __call__(self, support: Samples) -> Float[Array, " embedding"]:
         """υ of one task's rollouts: observations `(rollouts · horizon, observation)`, and targets as said."""
-        seen = support.targets
-        steps = jnp.concatenate([support.inputs, seen.actions, seen.rewards[:, None]], axis=-1)
+        experience = support.targets
+        steps = jnp.concatenate([support.inputs, experience.actions, experience.rewards[:, None]], axis=-1)
         count = len(steps) // self.horizon
         padding = 0
         if self.pieces is not None:

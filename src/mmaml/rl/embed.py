@@ -53,16 +53,16 @@ def embed_tasks(learner: MMAML, exploration: Exploration, tasks: Any, key: PRNGK
     """What the modulator makes of a batch of tasks from their first, unmodulated episodes."""
 
     def some(tasks: Any, keys: Key[Array, " some"]) -> Float[Array, "some embedding"]:
-        (seen,) = exploration.explore(learner, tasks, keys, 0).samples
-        return _embed(learner, seen)
+        (support,) = exploration.explore(learner, tasks, keys, 0).samples
+        return _embed(learner, support)
 
     keys = jr.split(key, len(tasks.mode))
     return EmbeddedTasks(in_chunks(some, tasks, keys, TASKS_AT_ONCE), np.asarray(tasks.mode))
 
 
 @eqx.filter_jit
-def _embed(learner: MMAML, seen: Samples) -> Float[Array, "tasks embedding"]:
-    return jax.vmap(learner.modulator.encoder)(seen)
+def _embed(learner: MMAML, support: Samples) -> Float[Array, "tasks embedding"]:
+    return jax.vmap(learner.modulator.encoder)(support)
 
 
 @matplotlib.rc_context(STYLE)

@@ -41,7 +41,7 @@ def to_samples(trajectories: Trajectories, *, discount: float, gae_lambda: float
     `trajectories` have the leading axis `rollouts`. The baseline is fitted to the very returns it is subtracted from,
     and the advantages of a task have mean 0 and deviation 1.
     """
-    returns = discounted_sums(trajectories.rewards, discount)
+    returns = discounted_cumsum(trajectories.rewards, discount)
     baseline = linear_baseline(trajectories.observations, returns)
     advantages = advantage_estimates(trajectories.rewards, baseline, discount=discount, gae_lambda=gae_lambda)
     advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -50,7 +50,7 @@ def to_samples(trajectories: Trajectories, *, discount: float, gae_lambda: float
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), Samples(t.observations, experience))
 
 
-def discounted_sums(values: Float[Array, "*rollouts steps"], discount: float) -> Float[Array, "*rollouts steps"]:
+def discounted_cumsum(values: Float[Array, "*rollouts steps"], discount: float) -> Float[Array, "*rollouts steps"]:
     """At each step t the sum of `discount`ᵏ · value[t + k] to the end of the episode."""
 
     def backwards(total: Array, value: Array) -> tuple[Array, Array]:
@@ -65,11 +65,11 @@ def discounted_sums(values: Float[Array, "*rollouts steps"], discount: float) ->
 def baseline_features(observations: Float[Array, "*rollouts steps n"]) -> Float[Array, "*rollouts steps 2*n+4"]:
     """Observations within ±10, their squares, three powers of time (in hundreds of steps), and one."""
     steps = observations.shape[-2]
-    seen = observations.clip(-CLIP, CLIP)
+    clipped = observations.clip(-CLIP, CLIP)
     time = jnp.arange(steps)[:, None] / 100
     clock = jnp.concatenate([time, time**2, time**3, jnp.ones_like(time)], axis=-1)
-    clock = jnp.broadcast_to(clock, (*seen.shape[:-1], 4))
-    return jnp.concatenate([seen, seen**2, clock], axis=-1)
+    clock = jnp.broadcast_to(clock, (*clipped.shape[:-1], 4))
+    return jnp.concatenate([clipped, clipped**2, clock], axis=-1)
 
 
 def linear_baseline(
@@ -104,6 +104,6 @@ def advantage_estimates(
     gae_lambda: float,
 ) -> Float[Array, "*rollouts steps"]:
     """Generalised advantage estimation (Schulman et al. 2016); after the last step nothing is to be had."""
-    following = jnp.concatenate([baseline[..., 1:], jnp.zeros_like(baseline[..., :1])], axis=-1)
-    surprise = rewards + discount * following - baseline
-    return discounted_sums(surprise, discount * gae_lambda)
+    next_values = jnp.concatenate([baseline[..., 1:], jnp.zeros_like(baseline[..., :1])], axis=-1)
+    td_errors = rewards + discount * next_values - baseline
+    return discounted_cumsum(td_errors, discount * gae_lambda)

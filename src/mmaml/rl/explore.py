@@ -51,13 +51,13 @@ class Exploration(eqx.Module):
     gae_lambda: float = eqx.field(static=True, default=1.0)
 
     def improve(
-        self, learner: AbstractLearner, model: TaskModel, seen: Samples, mode: Int[Array, ""], step: int
+        self, learner: AbstractLearner, model: TaskModel, support: Samples, mode: Int[Array, ""], step: int
     ) -> TaskModel:
-        """One task's model after gradient step number `step` on what it saw, and from the first on modulated."""
-        improved = gradient_step(learner.inner_for(mode), model, seen, self.loss, step)
+        """One task's model after gradient step number `step` on its `support`, and from the first on modulated."""
+        improved = gradient_step(learner.inner_for(mode), model, support, self.loss, step)
         if step > 0:
             return improved
-        inferred = learner.condition(seen, mode)
+        inferred = learner.condition(support, mode)
         return TaskModel(improved.network, inferred.modulation, inferred.embedding)
 
     def explore(self, learner: AbstractLearner, tasks: PyTree, keys: Key[Array, " tasks"], steps: int) -> Explored:
@@ -103,14 +103,14 @@ def _improve(
     exploration: Exploration,
     learner: AbstractLearner,
     models: TaskModel,
-    seen: Samples,
+    support: Samples,
     modes: Int[Array, " tasks"],
     step: int,
 ) -> TaskModel:
-    def one(model: TaskModel, seen: Samples, mode: Int[Array, ""]) -> TaskModel:
-        return exploration.improve(learner, model, seen, mode, step)
+    def one(model: TaskModel, support: Samples, mode: Int[Array, ""]) -> TaskModel:
+        return exploration.improve(learner, model, support, mode, step)
 
-    return jax.vmap(one)(models, seen, modes)
+    return jax.vmap(one)(models, support, modes)
 
 
 @eqx.filter_jit

@@ -49,17 +49,19 @@ class AdaptedPolicy:
         where there are choices. Raises `ValueError` for observations of another size, or not finite.
         """
         size = self.environment.observation_size
-        seen = np.asarray(observation, np.float32)
-        if seen.ndim == 0 or seen.shape[-1] != size:
-            raise ValueError(f"the observation has the shape {seen.shape}; its last axis must have the size {size}.")
-        if not np.isfinite(seen).all():
+        observed = np.asarray(observation, np.float32)
+        if observed.ndim == 0 or observed.shape[-1] != size:
+            raise ValueError(
+                f"the observation has the shape {observed.shape}; its last axis must have the size {size}."
+            )
+        if not np.isfinite(observed).all():
             raise ValueError(f"the observation {observation} is not finite; give finite numbers.")
-        said = _said(self.model, jnp.asarray(seen.reshape(-1, size)))
-        actions = said.likeliest()
+        policy = _policy(self.model, jnp.asarray(observed.reshape(-1, size)))
+        actions = policy.likeliest()
         if key is not None:
-            actions = said.draw(action_noise(self.environment, key, actions.shape[:1]))
+            actions = policy.sample(action_noise(self.environment, key, actions.shape[:1]))
         actions = self.environment.within(np.asarray(self.environment.scale(actions)))
-        return actions.reshape((*seen.shape[:-1], *actions.shape[1:]))
+        return actions.reshape((*observed.shape[:-1], *actions.shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,5 +114,5 @@ class PolicyModel:
 
 
 @eqx.filter_jit
-def _said(model: TaskModel, observations: Float[Array, "observations size"]) -> AbstractDistribution:
+def _policy(model: TaskModel, observations: Float[Array, "observations size"]) -> AbstractDistribution:
     return model(observations)

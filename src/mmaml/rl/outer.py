@@ -6,6 +6,7 @@ first ones, every gradient step taken, and the outcome judged on the last ones.
 
 import abc
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import equinox as eqx
@@ -33,11 +34,11 @@ class TaskSamples(eqx.Module):
 def replay(exploration: Exploration, learner: AbstractLearner, task: TaskSamples) -> list[AbstractDistribution]:
     """What one task's policy says about the steps of each phase, after as many gradient steps."""
     model = learner.unmodulated(task.mode)
-    said = [model(task.phases[0].inputs)]
-    for step, (seen, following) in enumerate(zip(task.phases, task.phases[1:], strict=False)):
-        model = exploration.improve(learner, model, seen, task.mode, step)
-        said.append(model(following.inputs))
-    return said
+    policies = [model(task.phases[0].inputs)]
+    for step, (support, query) in enumerate(pairwise(task.phases)):
+        model = exploration.improve(learner, model, support, task.mode, step)
+        policies.append(model(query.inputs))
+    return policies
 
 
 class MetaBatch(eqx.Module):
@@ -111,11 +112,11 @@ class ProMP(AbstractOuter):
         """Adam's."""
         return optax.adam(self.learning_rate).init(parameters)
 
-    def loss(self, said: list[AbstractDistribution], task: TaskSamples) -> Float[Array, ""]:
+    def loss(self, policies: list[AbstractDistribution], task: TaskSamples) -> Float[Array, ""]:
         """The outer loss of one task, of what its policy says in each phase."""
         targets = [phase.targets for phase in task.phases]
-        drift = [mean_kl(*pair) for pair in zip(said[:-1], targets[:-1], strict=True)]
-        return clipped_ratio(said[-1], targets[-1], self.clip) + self.kl_penalty * jnp.mean(jnp.array(drift or [0.0]))
+        kls = jnp.array([mean_kl(*pair) for pair in zip(policies[:-1], targets[:-1], strict=True)] or [0.0])
+        return clipped_ratio(policies[-1], targets[-1], self.clip) + self.kl_penalty * kls.mean()
 
     def update(self, parameters: PyTree, state: PyTree, batch: MetaBatch) -> tuple[PyTree, PyTree, OuterStats]:
         """New parameters, Adam's state, and the stats from the first epoch to after the last."""
@@ -124,8 +125,8 @@ class ProMP(AbstractOuter):
             return self.loss(batch.replay(parameters, task), task)
 
         def outcome(parameters: PyTree, task: TaskSamples) -> tuple[Array, Array]:
-            said = batch.replay(parameters, task)
-            return self.loss(said, task), mean_kl(said[-1], task.phases[-1].targets)
+            policies = batch.replay(parameters, task)
+            return self.loss(policies, task), mean_kl(policies[-1], task.phases[-1].targets)
 
         def epoch(carry: tuple[PyTree, PyTree], _: None) -> tuple[tuple[PyTree, PyTree], Array]:
             parameters, state = carry

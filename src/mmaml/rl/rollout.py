@@ -50,7 +50,7 @@ def _inside_jit(
     def step(state: Array, noise: Array) -> tuple[Array, Trajectories]:
         observations = jax.vmap(environment.observe)(state)
         behaviour = model(observations)
-        actions = behaviour.draw(noise)
+        actions = behaviour.sample(noise)
         state, rewards = jax.vmap(environment.step, (0, 0, None))(state, environment.scale(actions), task)
         return state, Trajectories(observations, actions, rewards, behaviour)
 
@@ -97,5 +97,5 @@ def _act(
     step: Int[np.ndarray | Array, ""],
 ) -> tuple[PyTree, Array, Array]:
     behaviour = jax.vmap(lambda model, o: model(o))(models, observations)
-    actions = behaviour.draw(noise[:, step])
+    actions = behaviour.sample(noise[:, step])
     return behaviour, actions, environment.scale(actions)

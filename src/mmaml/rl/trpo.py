@@ -17,15 +17,15 @@ class TRPO(AbstractOuter):
     """One natural-gradient step, as long as the policies that act last may change.
 
     - `max_kl`: bound on their mean KL(π_old ‖ π).
-    - `solver_steps`: steps of conjugate gradients for the direction.
-    - `shrink`, `tries`: the step is shortened until the loss has fallen within the bound; after so many tries in vain
-      nothing changes.
+    - `cg_steps`: steps of conjugate gradients for the direction.
+    - `backtrack_ratio`, `max_backtracks`: the step is shortened until the loss has fallen within the bound; after so
+      many tries in vain nothing changes.
     """
 
     max_kl: float = eqx.field(static=True, default=0.01)
-    solver_steps: int = eqx.field(static=True, default=10)
-    shrink: float = eqx.field(static=True, default=0.8)
-    tries: int = eqx.field(static=True, default=15)
+    cg_steps: int = eqx.field(static=True, default=10)
+    backtrack_ratio: float = eqx.field(static=True, default=0.8)
+    max_backtracks: int = eqx.field(static=True, default=15)
 
     def init(self, parameters: PyTree) -> PyTree:
         """Nothing is remembered."""
@@ -35,17 +35,17 @@ class TRPO(AbstractOuter):
     def update(self, parameters: PyTree, state: PyTree, batch: MetaBatch) -> tuple[PyTree, PyTree, OuterStats]:
         """New parameters, no state, and the stats; where no step was found, nothing has changed."""
 
-        def last(parameters: PyTree, task: TaskSamples) -> AbstractDistribution:
+        def last_policy(parameters: PyTree, task: TaskSamples) -> AbstractDistribution:
             return batch.replay(parameters, task)[-1]
 
         def loss(parameters: PyTree, task: TaskSamples) -> Float[Array, ""]:
-            return likelihood_ratio(last(parameters, task), task.phases[-1].targets)
+            return likelihood_ratio(last_policy(parameters, task), task.phases[-1].targets)
 
         def outcome(parameters: PyTree, task: TaskSamples) -> tuple[Array, Array]:
-            policy, seen = last(parameters, task), task.phases[-1].targets
-            return likelihood_ratio(policy, seen), mean_kl(policy, seen)
+            policy, experience = last_policy(parameters, task), task.phases[-1].targets
+            return likelihood_ratio(policy, experience), mean_kl(policy, experience)
 
-        def curvature(direction: PyTree) -> PyTree:
+        def hessian_vector_product(direction: PyTree) -> PyTree:
             """The Hessian of the mean KL times `direction`.
 
             Where nothing has changed yet it is JᵀFJ, with J the Jacobian of what policies say and F their Fisher
@@ -54,27 +54,27 @@ class TRPO(AbstractOuter):
 
             def product(both: tuple[PyTree, PyTree], task: TaskSamples) -> Float[Array, ""]:
                 parameters, direction = both
-                said, change = jax.jvp(lambda p: last(p, task), (parameters,), (direction,))
-                pull = jax.lax.stop_gradient(said.fisher_vector_product(change))
-                return jnp.divide(optax.tree.vdot(said, pull), len(task.phases[-1].inputs))
+                policy, change = jax.jvp(lambda p: last_policy(p, task), (parameters,), (direction,))
+                cotangent = jax.lax.stop_gradient(policy.fisher_vector_product(change))
+                return jnp.divide(optax.tree.vdot(policy, cotangent), len(task.phases[-1].inputs))
 
             _, (result, _) = batch.mean_value_and_grad(product, (parameters, direction))
             return result
 
         before, gradient = batch.mean_value_and_grad(loss, parameters)
-        direction, _ = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=self.solver_steps)
-        # Conjugate gradients leave a residual orthogonal to what they found: this is direction · curvature(direction).
-        bend = optax.tree.vdot(direction, gradient)
-        length = jnp.sqrt(2 * self.max_kl / jnp.maximum(bend, 1e-12))
+        direction, _ = jax.scipy.sparse.linalg.cg(hessian_vector_product, gradient, maxiter=self.cg_steps)
+        # Conjugate gradients leave a residual orthogonal to what they found: this is dᵀHd of the direction d.
+        curvature = optax.tree.vdot(direction, gradient)
+        step_size = jnp.sqrt(2 * self.max_kl / jnp.maximum(curvature, 1e-12))
 
         def attempt(search: _Search) -> _Search:
-            step = length * self.shrink**search.tried
-            candidate = jax.tree.map(lambda p, d: p - step * d, parameters, direction)
+            shorter = step_size * self.backtrack_ratio**search.tried
+            candidate = jax.tree.map(lambda p, d: p - shorter * d, parameters, direction)
             loss, moved = batch.mean(outcome, candidate)
             return _Search(candidate, (loss < before) & (moved <= self.max_kl), search.tried + 1, loss, moved)
 
         def go_on(search: _Search) -> Array:
-            return ~search.found & (search.tried < self.tries)
+            return ~search.found & (search.tried < self.max_backtracks)
 
         nothing = jnp.zeros_like(before)
         search = _Search(parameters, jnp.array(False), jnp.array(0), before, nothing)
