@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -20,9 +21,9 @@ from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.explore import Exploration, Explored
-from mmaml.rl.presets import PRESETS
+from mmaml.rl.presets import PRESETS, PolicyConfig
 from mmaml.rl.table3 import TABLE3
-from mmaml.runs.config import to_dict
+from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Interrupted
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
@@ -159,6 +160,19 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
 def test_environments_of_one_s_own_are_told_apart(environment, name):
     assert replace(PRESETS["policy"], environment=environment).short_name == name
     assert PRESETS["point-4"].short_name == "point-4"
+
+
+RECORDS = Path(__file__).parents[2] / "results" / "runs"
+
+
+def test_stored_configurations_mean_what_they_did():
+    for path in RECORDS.glob("*/config.json"):
+        stored = json.loads(path.read_text())
+        if stored["domain"] == PolicyConfig.DOMAIN:
+            config = from_dict(PolicyConfig, stored["config"])
+            config.check()
+            result = json.loads(path.with_name("result.json").read_text())
+            assert (config.iterations, config.final_tasks) == (result["planned"], result["tasks"]), path
 
 
 @pytest.mark.parametrize(("count", "at_once", "together"), [(12, 40, [12]), (80, 40, [40, 40]), (50, 40, [25, 25])])

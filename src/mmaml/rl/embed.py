@@ -20,13 +20,11 @@ from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import in_chunks
 from mmaml.rl.examples import FIGURE_SEED, task_and_episode_keys
 from mmaml.rl.explore import Exploration
-from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.presets import PolicyConfig, kind_of
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
 
-MOST_TASKS_ON_MAP = {"point": 600, "navigation": 600, "reacher": 120, "ant": 40, "cheetah": 40, "own": 40}
-"""By the environment's kind."""
 TASKS_AT_ONCE = 40
 
 
@@ -36,7 +34,7 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     An environment of the user's own has no goals. Raises `UserError` if the disk does not take them.
     """
     environment = exploration.environment
-    count = tasks_on_map(config, MOST_TASKS_ON_MAP[config.kind])
+    count = tasks_on_map(config, kind_of(config.environment).tasks_on_map)
     task_key, episode_key = task_and_episode_keys(FIGURE_SEED)
     tasks = environment.sample_tasks(task_key, count)
     embedded = embed_tasks(learner, exploration, tasks, episode_key)

@@ -29,12 +29,7 @@ except ImportError:
     raise UserError("gymnasium is not installed: pip install 'mmaml[rl]'.") from None
 
 _CLASSES: dict[str, type[AbstractJaxEnvironment] | type[AbstractMujocoEnvironment]] = {
-    "PointMass": PointMass,
-    "Navigation": Navigation,
-    "Reacher": Reacher,
-    "Ant": Ant,
-    "CheetahLocation": CheetahLocation,
-    "CheetahSpeed": CheetahSpeed,
+    made.__name__: made for made in (PointMass, Navigation, Reacher, Ant, CheetahLocation, CheetahSpeed)
 }
 
 

@@ -1,13 +1,73 @@
 """What a run of meta-reinforcement learning is made of, and the published settings by name."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mmaml.experiments.config import Budget, ExperimentConfig
+from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.catalogue import ENVIRONMENTS
+from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
+from mmaml.rl.envs.navigation import Navigation
+from mmaml.rl.envs.point_mass import PointMass
+from mmaml.rl.envs.reacher import Reacher
 from mmaml.runs.config import require, require_sizes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a run takes in one kind of environment, whatever its modes.
+
+    - `iterations`: meta-iterations of each budget but `smoke`, which takes 2.
+    - `evaluation_tasks`: tasks in the final evaluation; `smoke` takes 12.
+    - `tasks_on_map`: tasks on a map of embeddings, at most.
+    - `options`: those of the preset.
+    """
+
+    iterations: dict[Budget, int]
+    evaluation_tasks: int
+    tasks_on_map: int
+    options: dict[str, Any]
+
+
+# The workshop's, of which no number is known: what MAML's own experiments and ProMP's TRPO baseline have.
+_TRPO = {"objective": "trpo", "inner_loss": "log-likelihood", "inner_steps": 1, "inner_lr": 0.1}
+_KINDS: dict[Callable[..., Any], Kind] = {
+    PointMass: Kind(
+        iterations={"demo": 40, "cpu": 401, "paper": 401},
+        evaluation_tasks=1_000,
+        tasks_on_map=600,
+        # Published: a meta_lr of 5e-5, with which 401 meta-iterations do not get far.
+        options={"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 1e-3},
+    ),
+    Reacher: Kind(
+        iterations={"demo": 20, "cpu": 501, "paper": 501},
+        evaluation_tasks=400,
+        tasks_on_map=120,
+        options={"inner_steps": 2, "inner_lr": 0.1, "meta_lr": 1e-3},
+    ),
+    Ant: Kind(
+        iterations={"demo": 3, "cpu": 60, "paper": 1001},
+        evaluation_tasks=80,
+        tasks_on_map=40,
+        options={"inner_steps": 3, "inner_lr": 0.1, "meta_lr": 1e-3},
+    ),
+    Navigation: Kind(
+        iterations={"demo": 40, "cpu": 500, "paper": 500}, evaluation_tasks=1_000, tasks_on_map=600, options=_TRPO
+    ),
+    **dict.fromkeys(
+        (CheetahLocation, CheetahSpeed),
+        Kind(iterations={"demo": 5, "cpu": 100, "paper": 500}, evaluation_tasks=80, tasks_on_map=40, options=_TRPO),
+    ),
+}
+_OWN = Kind(iterations={"demo": 20, "cpu": 200, "paper": 500}, evaluation_tasks=80, tasks_on_map=40, options={})
+
+
+def kind_of(environment: str) -> Kind:
+    """The kind of an environment of ours; all of the user's own are of one."""
+    return _KINDS[ENVIRONMENTS[environment].func] if environment in ENVIRONMENTS else _OWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,24 +79,6 @@ class PolicyConfig(ExperimentConfig):
     """
 
     DOMAIN: ClassVar[str] = "rl"
-    ITERATIONS: ClassVar[dict[str, dict[Budget, int]]] = {
-        "point": {"smoke": 2, "demo": 40, "cpu": 401, "paper": 401},
-        "reacher": {"smoke": 2, "demo": 20, "cpu": 501, "paper": 501},
-        "ant": {"smoke": 2, "demo": 3, "cpu": 60, "paper": 1001},
-        "navigation": {"smoke": 2, "demo": 40, "cpu": 500, "paper": 500},
-        "cheetah": {"smoke": 2, "demo": 5, "cpu": 100, "paper": 500},
-        "own": {"smoke": 2, "demo": 20, "cpu": 200, "paper": 500},
-    }
-    """Meta-iterations of each kind of environment and budget."""
-    EVALUATION_TASKS: ClassVar[dict[str, int]] = {
-        "point": 1_000,
-        "reacher": 400,
-        "ant": 80,
-        "navigation": 1_000,
-        "cheetah": 80,
-        "own": 80,
-    }
-    """Tasks in the final evaluation; `smoke` takes 12."""
 
     environment: str = field(kw_only=False)
     """Where policies act: an environment of ours, or module:function or file.py:function that makes your own."""
@@ -111,19 +153,14 @@ class PolicyConfig(ExperimentConfig):
         return re.sub(r"[^\w.-]+", "-", "-".join(words))
 
     @property
-    def kind(self) -> str:
-        """The environment without its modes; "own" for one of the user's."""
-        return self.environment.split("-")[0] if self.environment in ENVIRONMENTS else "own"
-
-    @property
     def budget_iterations(self) -> int:
         """Meta-iterations of the budget."""
-        return self.ITERATIONS[self.kind][self.budget]
+        return 2 if self.budget == "smoke" else kind_of(self.environment).iterations[self.budget]
 
     @property
     def budget_tasks(self) -> int:
         """Tasks in the final evaluation of the budget."""
-        return 12 if self.budget == "smoke" else self.EVALUATION_TASKS[self.kind]
+        return 12 if self.budget == "smoke" else kind_of(self.environment).evaluation_tasks
 
     @property
     def description(self) -> str:
@@ -131,18 +168,7 @@ class PolicyConfig(ExperimentConfig):
         return f"meta-reinforcement learning: {self.environment or 'your own environment'}"
 
 
-_TRPO = {"objective": "trpo", "inner_loss": "log-likelihood", "inner_steps": 1, "inner_lr": 0.1}
-_STEPS = {
-    # Published: a meta_lr of 5e-5, with which 401 meta-iterations do not get far.
-    "point": {"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 1e-3},
-    "reacher": {"inner_steps": 2, "inner_lr": 0.1, "meta_lr": 1e-3},
-    "ant": {"inner_steps": 3, "inner_lr": 0.1, "meta_lr": 1e-3},
-    # The workshop's, of which no number is known: what MAML's own experiments and ProMP's TRPO baseline have.
-    "navigation": _TRPO,
-    "cheetah": _TRPO,
-}
-
 PRESETS: dict[str, PolicyConfig] = {
-    name: PolicyConfig(name, preset=name, **_STEPS.get(name.split("-")[0], {})) for name in ENVIRONMENTS
+    name: PolicyConfig(name, preset=name, **kind_of(name).options) for name in ENVIRONMENTS
 } | {"policy": PolicyConfig("", preset="policy")}
 """An environment each: the paper's (Table 3, and with one mode), and the workshop paper's; `policy` for your own."""

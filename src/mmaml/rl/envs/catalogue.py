@@ -1,6 +1,6 @@
 """The environments by the names they have in presets and results."""
 
-from collections.abc import Callable
+from functools import partial
 
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
@@ -11,18 +11,15 @@ from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
 
 
-ENVIRONMENTS: dict[str, Callable[..., AbstractJaxEnvironment | AbstractMujocoEnvironment]] = {
-    **{f"point-{modes}": lambda modes=modes: PointMass(modes) for modes in (1, 2, 4, 6)},
-    **{
-        f"reacher-{modes}": lambda threads=None, modes=modes: Reacher(modes, threads)
-        for modes in (1, 2, 4, 6, "6-reference")
-    },
-    **{f"ant-{modes}": lambda threads=None, modes=modes: Ant(modes, threads) for modes in (1, 2, 4)},
-    "navigation": Navigation,
-    "cheetah-location": CheetahLocation,
-    "cheetah-speed": CheetahSpeed,
+ENVIRONMENTS: dict[str, partial[AbstractJaxEnvironment | AbstractMujocoEnvironment]] = {
+    **{f"point-{modes}": partial(PointMass, modes) for modes in (1, 2, 4, 6)},
+    **{f"reacher-{modes}": partial(Reacher, modes) for modes in (1, 2, 4, 6, "6-reference")},
+    **{f"ant-{modes}": partial(Ant, modes) for modes in (1, 2, 4)},
+    "navigation": partial(Navigation),
+    "cheetah-location": partial(CheetahLocation),
+    "cheetah-speed": partial(CheetahSpeed),
 }
-"""What makes each; those on the MuJoCo engine take the number of `threads`."""
+"""What makes each, of its class; those on the MuJoCo engine take the number of `threads`."""
 
 
 def make_environment(name: str) -> AbstractJaxEnvironment | AbstractBatchEnvironment:
