@@ -1,7 +1,7 @@
 """Meta-training: the outer loss over a batch of tasks, and the jitted meta-steps that lower it."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -90,16 +90,16 @@ def repeat(
     state: MetaState,
     iterations: Int[Array, ""],
     at_most: int,
+    names: Sequence[str],
 ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-    """A loop over `step` for use inside jit; its numbers are kept for each iteration."""
-    _, shapes = jax.eval_shape(step, state)
+    """A loop over `step` for use inside jit; its numbers, called `names`, are kept for each iteration."""
 
     def body(i: Int[Array, ""], carry: PyTree) -> PyTree:
         state, history = carry
         state, numbers = step(state)
         return state, {name: history[name].at[i].set(number) for name, number in numbers.items()}
 
-    return jax.lax.fori_loop(0, iterations, body, (state, {name: jnp.zeros(at_most) for name in shapes}))
+    return jax.lax.fori_loop(0, iterations, body, (state, {name: jnp.zeros(at_most) for name in names}))
 
 
 def means(history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
@@ -136,7 +136,7 @@ class MetaTrainer(AbstractTrainer):
     def _dispatch(
         self, state: MetaState, iterations: Int[Array, ""], at_most: int
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
-        return repeat(self._step, state, iterations, at_most)
+        return repeat(self._step, state, iterations, at_most, ("loss", "gradient_norm"))
 
     def summary(self, history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
         """The means."""

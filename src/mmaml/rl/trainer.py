@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -46,12 +45,11 @@ class PolicyTrainer(AbstractTrainer):
     ) -> tuple[MetaState, dict[str, Float[Array, " at_most"]]]:
         if isinstance(self.exploration.environment, AbstractJaxEnvironment):
             return self._run(state, iterations, at_most)
-        history: dict[str, np.ndarray] = {}
+        history = {name: jnp.zeros(at_most) for name in self._names}
         for i in range(int(iterations)):
             state, numbers = self._step(state, self.explore)
-            for name, number in numbers.items():
-                history.setdefault(name, np.zeros(at_most, np.float32))[i] = number
-        return state, jax.tree.map(jnp.asarray, history)
+            history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
+        return state, history
 
     def summary(self, history: dict[str, Float[np.ndarray, " iterations"]]) -> dict[str, float]:
         """The means, and of `query` the interval: as every meta-iteration has tasks of its own, it is narrower."""
@@ -90,7 +88,7 @@ class PolicyTrainer(AbstractTrainer):
             parameters = eqx.filter(learner, eqx.is_inexact_array)
             return over_devices(work, parameters, (tasks, keys), self.mesh)
 
-        return repeat(lambda state: self._step(state, explore), state, iterations, at_most)
+        return repeat(lambda state: self._step(state, explore), state, iterations, at_most, self._names)
 
     def _step(
         self,
@@ -104,11 +102,11 @@ class PolicyTrainer(AbstractTrainer):
         learner = eqx.combine(state.parameters, self.learner)
         samples, returned = explore(learner, tasks, jr.split(explore_key, self.tasks_per_step))
         state, stats = self.update(state, samples)
-        by_phase = returned.mean(axis=0)
-        return state, {
-            **stats._asdict(),
-            "query_before": by_phase[0],
-            "query": by_phase[-1],
-            "query_ci95": 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step),
-            **{f"return_{phase}": mean for phase, mean in enumerate(by_phase)},
-        }
+        spread = 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step)
+        numbers = (*stats, returned[:, 0].mean(), returned[:, -1].mean(), spread, *returned.mean(axis=0))
+        return state, dict(zip(self._names, numbers, strict=True))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        phases = range(self.learner.inner.steps + 1)
+        return *OuterStats._fields, "query_before", "query", "query_ci95", *(f"return_{phase}" for phase in phases)
