@@ -168,8 +168,9 @@ def test_embeddings_are_of_the_first_episodes():
     model = tiny_model("point-2")
     assert isinstance(model.learner, MMAML)
     tasks = model.exploration.environment.sample_tasks(jr.key(0), 40)
-    points, modes = embed_tasks(model.learner, model.exploration, tasks, jr.key(1))
+    points, modes, groups = embed_tasks(model.learner, model.exploration, tasks, jr.key(1))
     np.testing.assert_array_equal(modes, tasks.mode)
+    assert groups is None
     explored = model.exploration.explore(model.learner, tasks, jr.split(jr.key(1), 40), 1)
     seen = jax.tree.map(lambda leaf: leaf[3], explored.samples[0])
     expected = model.learner.condition(seen, tasks.mode[3]).embedding
