@@ -78,9 +78,12 @@ def test_the_map_names_modes_and_says_the_accuracy():
         assert text in shown
 
 
-def test_a_single_mode_has_no_accuracy(tmp_path):
+@pytest.mark.parametrize(
+    ("modes", "groups"), [(np.zeros(60, int), None), (np.arange(60) % 2, np.arange(60) % 8)], ids=["mode", "files"]
+)
+def test_a_single_mode_and_a_few_files_have_no_accuracy(tmp_path, modes, groups):
     points = np.random.default_rng(0).normal(size=(60, 6))
-    write_embedding(RunFolder(tmp_path), EmbeddedTasks(points, np.zeros(60, int)), ["a"])
+    write_embedding(RunFolder(tmp_path), EmbeddedTasks(points, modes, groups), ["a", "b"])
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["embedding.svg"]
     assert "nearest neighbours" not in (tmp_path / "figures" / "embedding.svg").read_text()
 

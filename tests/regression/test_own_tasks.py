@@ -204,8 +204,8 @@ def test_what_is_not_read_is_spoken_of(tmp_path):
         load_tasks(tmp_path, 1, 1)
     said = sorted(str(note.message) for note in notes)
     assert said == [
-        f"b/c.tsv and 1 more in {tmp_path} are no CSV files and are left out.",
         f"columns of {tmp_path} that are not read: x_2, id.",
+        f"files in {tmp_path} that are left out, since they are no CSV files: b/c.tsv, readme.txt.",
     ]
 
 

@@ -40,8 +40,9 @@ def test_reading_leaves_alone_what_another_process_writes(tmp_path):
     assert (tmp_path / "30.orbax-checkpoint-tmp").is_dir()
 
 
-def test_reading_where_nothing_is_makes_nothing(tmp_path):
+def test_reading_where_nothing_is_makes_nothing_and_says_nothing(tmp_path, caplog):
     assert newest(tmp_path / "checkpoints") is None
+    assert not caplog.records
     assert not list(tmp_path.iterdir())
 
 

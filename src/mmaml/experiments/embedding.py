@@ -28,6 +28,10 @@ CAPTION = (
 """Of the map, in a report."""
 
 
+FEWEST_GROUPS = 5
+"""How many files of each mode there must be for neighbours of other files to say what kind a task is."""
+
+
 def tasks_on_map(config: ExperimentConfig, most: int) -> int:
     """How many tasks a run's map shows: as many as the run is judged on, but at least 40 and at most `most`."""
     return min(most, max(40, config.final_tasks))
@@ -51,6 +55,13 @@ def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :k]
     votes = np.stack([(modes[nearest] == mode).sum(1) for mode in range(modes.max() + 1)])
     return float(np.mean(votes.argmax(0) == modes))
+
+
+def _tells_kinds(tasks: EmbeddedTasks) -> bool:
+    """Whether neighbour accuracy is about kinds of task, and not about a few files."""
+    groups = np.arange(len(tasks.modes)) if tasks.groups is None else tasks.groups
+    groups_of_modes = [len(np.unique(groups[tasks.modes == mode])) for mode in np.unique(tasks.modes)]
+    return len(groups_of_modes) > 1 and min(groups_of_modes) >= FEWEST_GROUPS
 
 
 def layout(points: Float[np.ndarray, "tasks embedding"]) -> Float[np.ndarray, "tasks 2"] | None:
@@ -103,7 +114,7 @@ def write_embedding(
 ) -> Float[np.ndarray, "tasks 2"] | None:
     """Write the map to a run's `figures/embedding.svg`, and the neighbour accuracy to `embedding.json` beside it.
 
-    Tasks of a single mode have no such accuracy.
+    Tasks of a single mode have no such accuracy, nor have those of a few files.
     Returns the places on the map; there is none, and a `Note` says so, if all embeddings are the same.
     """
     plane = layout(tasks.points)
@@ -111,7 +122,7 @@ def write_embedding(
         message = "the modulator gives all tasks the same embedding, so there is no map of them"
         warnings.warn(f"{folder.path}: {message}.", Note, stacklevel=2)
         return None
-    accuracy = neighbour_accuracy(tasks) if len(names) > 1 else None
+    accuracy = neighbour_accuracy(tasks) if _tells_kinds(tasks) else None
     picture = embedding_map(plane, tasks.modes, names, accuracy)
     write_atomically(folder.figures_path / "embedding.svg", to_svg(picture))
     if accuracy is not None:

@@ -44,8 +44,8 @@ def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
     if not inner and not loose:
         raise UserError(f"{folder} has no CSV files, neither in itself nor in its sub-folders.")
     if left_out := _others(folder):
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
-        warnings.warn(f"{left_out[0]}{more} in {folder} are no CSV files and are left out.", Note, stacklevel=2)
+        some = ", ".join(map(str, left_out[:3])) + ", …" * (len(left_out) > 3)
+        warnings.warn(f"files in {folder} that are left out, since they are no CSV files: {some}.", Note, stacklevel=2)
     by_mode: dict[str, dict[str, Table]] = {}
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED

@@ -26,16 +26,17 @@ class Checkpoints:
 
     def __init__(self, path: Path, keep: int = KEEP_LAST, *, read_only: bool = False):
         try:
-            self._manager = ocp.CheckpointManager(
-                path.absolute(),
-                options=ocp.CheckpointManagerOptions(
-                    max_to_keep=None if read_only else keep,
-                    create=not read_only,
-                    cleanup_tmp_directories=not read_only,
-                    read_only=read_only,
-                    enable_async_checkpointing=False,
-                ),
-            )
+            with _quiet():
+                self._manager = ocp.CheckpointManager(
+                    path.absolute(),
+                    options=ocp.CheckpointManagerOptions(
+                        max_to_keep=None if read_only else keep,
+                        create=not read_only,
+                        cleanup_tmp_directories=not read_only,
+                        read_only=read_only,
+                        enable_async_checkpointing=False,
+                    ),
+                )
         except OSError as error:
             raise UserError(f"cannot use {path}: {error.strerror}. Choose a folder you may write to.") from error
         self._path = path
@@ -97,7 +98,7 @@ def newest(path: Path) -> int | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax logs whole tracebacks of what it raises too; ours is the one message about it."""
+    """Orbax logs what it does, and whole tracebacks of what it raises; ours is the one message about it."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
