@@ -101,8 +101,9 @@ def to_svg(figure: Figure) -> str:
 
 
 def inline_svg(figure: Figure) -> str:
-    """An `<svg>` element to put into a page, as wide as what it is put into."""
+    """An `<svg>` element to put into a page, as wide as what it is put into, but not much wider than drawn."""
     svg = to_svg(figure)
     start, rest = svg[svg.index("<svg") :].split(">", 1)
     view_box = start.split('viewBox="')[1].split('"')[0]
-    return f'<svg viewBox="{view_box}" aria-hidden="true">{rest}'
+    widest = 1.2 * float(view_box.split()[2])
+    return f'<svg viewBox="{view_box}" style="max-width:{widest:.0f}pt" aria-hidden="true">{rest}'
