@@ -97,7 +97,8 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
         if lacking:
             message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
-        part = images.of_split("train" if lacking else split, side=config.side, channels=channels)
+        taken = "train" if lacking else split
+        part = images.of_split(taken, side=config.side, channels=channels)
         turned = _is_omniglot(images.name, config)
         try:
             parts.append(
@@ -114,8 +115,8 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
             )
         except ValueError as error:
             raise DataError(
-                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}; {_smallest(images)}. "
-                "Lower --way, --shot or --queries, add images, or remove that class."
+                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}; "
+                f"{_smallest(images, taken)}. Lower --way, --shot or --queries, add images, or remove that class."
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))
 
@@ -125,8 +126,8 @@ def _shares(images: ImageSet) -> str:
     return ", ".join(f"{count} are for {split}" for count, split in counts)
 
 
-def _smallest(images: ImageSet) -> str:
-    counts = np.bincount(images.labels)
+def _smallest(images: ImageSet, split: Split) -> str:
+    counts = np.where(images.class_split == SPLITS.index(split), np.bincount(images.labels), len(images.labels))
     return f"the smallest is {images.class_names[counts.argmin()]} with {counts.min()} images"
 
 

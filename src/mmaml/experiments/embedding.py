@@ -45,12 +45,11 @@ def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
     """
     from sklearn.metrics import pairwise_distances
 
-    points, modes, groups = tasks
-    groups = np.arange(len(modes)) if groups is None else groups
+    modes, groups = tasks.modes, tasks.origins()
     others = len(groups) - np.bincount(groups).max()
     if others < k:
         raise ValueError(f"a task has {others} others to be compared with; there must be {k}.")
-    distances = pairwise_distances(points)
+    distances = pairwise_distances(tasks.points)
     distances[groups[:, None] == groups] = np.inf
     nearest = np.argsort(distances, axis=1, kind="stable")[:, :k]
     votes = np.stack([(modes[nearest] == mode).sum(1) for mode in range(modes.max() + 1)])
@@ -59,7 +58,7 @@ def neighbour_accuracy(tasks: EmbeddedTasks, k: int = NEIGHBOURS) -> float:
 
 def _tells_kinds(tasks: EmbeddedTasks) -> bool:
     """Whether neighbour accuracy is about kinds of task, and not about a few files."""
-    groups = np.arange(len(tasks.modes)) if tasks.groups is None else tasks.groups
+    groups = tasks.origins()
     groups_of_modes = [len(np.unique(groups[tasks.modes == mode])) for mode in np.unique(tasks.modes)]
     return len(groups_of_modes) > 1 and min(groups_of_modes) >= FEWEST_GROUPS
 

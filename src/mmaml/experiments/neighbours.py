@@ -21,6 +21,10 @@ class EmbeddedTasks(NamedTuple):
     modes: Int[np.ndarray, " tasks"]
     groups: Int[np.ndarray, " tasks"] | None = None
 
+    def origins(self) -> Int[np.ndarray, " tasks"]:
+        """The groups; if there are none, every task is one of its own."""
+        return np.arange(len(self.modes)) if self.groups is None else self.groups
+
     def near(self, embedding: Float[np.ndarray, " embedding"], names: Sequence[str]) -> dict[str, float]:
         """Share of each mode, by name, among the tasks nearest to `embedding`; the commonest first, none of zero."""
         nearest = np.argsort(((self.points - embedding) ** 2).sum(1), kind="stable")[:NEIGHBOURS]

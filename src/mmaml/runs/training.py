@@ -51,11 +51,13 @@ def train(
     once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
     trained run are missing.
     """
+    saved = newest(folder.checkpoints_path)
     if _was_trained(folder):
-        for path in (folder.checkpoints_path, folder.best_path) if better else (folder.checkpoints_path,):
-            if newest(path) is None:
-                raise _lost(folder, path)
-    step = newest(folder.checkpoints_path) or 0
+        if saved is None:
+            raise _lost(folder, folder.checkpoints_path)
+        if better and newest(folder.best_path) is None:
+            raise _lost(folder, folder.best_path)
+    step = saved or 0
     drop_metrics_after(folder.metrics_path, step)
     rows = read_metrics(folder.metrics_path)
     seconds = rows[-1]["seconds"] if rows else 0.0
