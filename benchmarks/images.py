@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 COLOURS, CLASSES, IMAGES = 3, 64, 20
 SMALL = 28
-PER_PROCESS = ("side", "learner", "convolution", "shot", "tasks", "devices", "iterations")
+PER_PROCESS = ("side", "learner", "convolution", "precision", "shot", "tasks", "devices", "iterations")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Options:
     """What learns, with `side`."""
     convolution: Literal["mmaml", "library", "patches"] = "mmaml"
     """How the convolution is written, with `side`: as in mmaml, by `conv_general_dilated`, or of its patches."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What is rounded to inside convolutions, with `side`."""
     shot: int = 1
     """Labelled images of each class, with `side`."""
     devices: int = 0
@@ -65,25 +67,26 @@ class Options:
     """Meta-iterations of a dispatch, with `side`."""
 
 
+LAYOUT = ("CHWN", "HWIO", "CHWN")
+
+
 def library(layer: "Conv3x3", x: "Array") -> "Array":
     """`Conv3x3` by the library's convolution."""
     import jax
 
-    kernel = layer.weight.reshape(3, 3, x.shape[-1], -1)
-    layout = ("NHWC", "HWIO", "NHWC")
-    y = jax.lax.conv_general_dilated(x[None], kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
-    return y[0] + layer.bias
+    kernel = layer.weight.reshape(3, 3, x.shape[0], -1)
+    y = jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
+    return y + layer.bias[:, None, None, None]
 
 
 def patches(layer: "Conv3x3", x: "Array") -> "Array":
     """`Conv3x3` by the library's patches and a matrix product."""
     import jax
 
-    layout = ("NHWC", "HWIO", "NHWC")
-    inputs = jax.lax.conv_general_dilated_patches(x[None], (3, 3), (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
+    y = jax.lax.conv_general_dilated_patches(x, (3, 3), (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
     # Patches have the input's channels outermost, the layer's weights innermost.
-    weight = layer.weight.reshape(9, x.shape[-1], -1).swapaxes(0, 1).reshape(layer.weight.shape)
-    return inputs[0] @ weight + layer.bias
+    weight = layer.weight.reshape(9, x.shape[0], -1).swapaxes(0, 1).reshape(layer.weight.shape)
+    return (weight.T @ y.reshape(len(weight), -1)).reshape(-1, *y.shape[1:]) + layer.bias[:, None, None, None]
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -109,6 +112,7 @@ def measure(options: Options) -> dict[str, Any]:
         shot=options.shot,
         meta_batch=options.tasks,
         channels=options.channels,
+        precision=options.precision,
         meta_optimiser="adam",  # as the peers
         meta_lr=1e-3,
     )
@@ -191,12 +195,12 @@ def ours(options: Options) -> dict[str, Any]:
     return row | {"gflops": row["gflop_per_iteration"] / row["seconds_per_iteration"]}
 
 
-def peer(options: Options, engine: str, side: int, chunk: int) -> dict[str, Any]:
+def peer(options: Options, engine: str, side: int, chunk: int, *more: str) -> dict[str, Any]:
     """Measure a PyTorch engine."""
     program = Path(__file__).with_name("peers_torch_images.py")
     numbers = {"side": side, "tasks": options.tasks, "chunk": chunk, "iterations": 2 if side > SMALL else 5}
     arguments = [f"--{name}={value}" for name, value in numbers.items()]
-    command = [str(options.peers_python), str(program), "--engine", engine, *arguments, "--channels"]
+    command = [str(options.peers_python), str(program), "--engine", engine, *more, *arguments, "--channels"]
     return json_of([*command, *map(str, options.channels)])
 
 
@@ -204,7 +208,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
     slowest = max(row["seconds_per_iteration"] for row in rows.values())
     for name, row in rows.items():
         seconds = row["seconds_per_iteration"]
-        cells = [f"{name:42} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
+        cells = [f"{name:46} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
         cells += [f"{row['peak_rss_mb']:6.0f} MiB"]
         if "gflops" in row:
             cells += [f"drawing {row['drawing_share']:.1%}", f"{row['gflops']:.0f} of {row['gflops_most']:.0f} GFLOP/s"]
@@ -221,12 +225,14 @@ def main(options: Options) -> None:
         here = dataclasses.replace(options, side=side)
         if side > SMALL:
             here = dataclasses.replace(here, dispatches=2, iterations=1)
-        group = {
-            f"{side} pixels, mmaml": ours(here),
-            f"{side} pixels, mmaml, one device": ours(dataclasses.replace(here, devices=1)),
-        }
+        group = {}
+        for precision in ("float32", "bfloat16"):
+            rounded = dataclasses.replace(here, precision=precision)
+            group[f"{side} pixels, mmaml, {precision}"] = ours(rounded)
+            group[f"{side} pixels, mmaml, {precision}, one device"] = ours(dataclasses.replace(rounded, devices=1))
         if options.peers_python is not None:
             group[f"{side} pixels, PyTorch, one task at a time"] = peer(options, "loop", side, 1)
+            group[f"{side} pixels, PyTorch, one at a time, bfloat16"] = peer(options, "loop", side, 1, "--autocast")
             for chunk in sorted({options.tasks, 2} if side > SMALL else {options.tasks}):
                 group[f"{side} pixels, PyTorch, vmap of {chunk} tasks"] = peer(options, "vmap", side, chunk)
         show(group)

@@ -7,6 +7,7 @@ order, through every inner step) and takes an Adam step. The engines differ in h
     vmap    many tasks at once, `torch.func.vmap` of `torch.func.grad`
 
 Both add up the gradients of a task, or of `--chunk` tasks, before they begin the next: no graph is kept for longer.
+With `--autocast` PyTorch rounds the factors of convolutions and matrix products to bfloat16.
 Stand-alone: needs only torch, imports nothing of mmaml.
 
     python benchmarks/peers_torch_images.py --engine loop --side 84                               # one JSON line
@@ -165,7 +166,8 @@ class Trainer:
         """Sample, differentiate and step."""
         batch = self.sample()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = ENGINES[self.args.engine](self.model, batch, self.args.steps, self.args.chunk)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.args.autocast):
+            loss = ENGINES[self.args.engine](self.model, batch, self.args.steps, self.args.chunk)
         self.optimiser.step()
         return loss
 
@@ -214,6 +216,7 @@ def time_engine(args: argparse.Namespace) -> None:
     best = min(seconds[args.warmup :])
     result = {
         "engine": args.engine,
+        "autocast": args.autocast,
         "side": args.side,
         "shot": args.shot,
         "chunk": min(args.chunk, args.tasks) if args.engine == "vmap" else 1,
@@ -232,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--engine", choices=ENGINES, default="vmap")
     parser.add_argument("--check", action="store_true", help="compare engines and train, do not time")
+    parser.add_argument("--autocast", action="store_true", help="round to bfloat16 as PyTorch sees fit")
     parser.add_argument("--channels", type=int, nargs="+", default=[32, 64, 128, 256], help="of each block")
     for name, default, text in (
         ("side", 28, "pixels"),

@@ -2,8 +2,8 @@
 
     python examples/residual_network.py
 
-A network says how wide its blocks are and passes each block through its modulation. Everything else (inner loop,
-learners, meta-training) works with it as it is.
+A network says how wide its blocks are and passes each block through its modulation; this one looks at its images
+together. Everything else (inner loop, learners, meta-training) works with it as it is.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ from mmaml.classification.build import accuracy, cross_entropy
 from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.datasets.known import DIGITS
 from mmaml.classification.tasks import ImageTasks
-from mmaml.nn.conv import Conv3x3, ConvEncoder, Statistics
+from mmaml.nn.conv import Conv3x3
+from mmaml.nn.convnet import ConvEncoder, Statistics, as_maps
 from mmaml.supervised.evaluate import evaluate
 
 
@@ -43,13 +44,19 @@ class ResidualNet(AbstractNetwork):
         return tuple(block.weight.shape[0] for block in self.blocks)
 
     def __call__(self, x: Float[Array, "height width 1"], modulation: Modulation | None) -> Float[Array, " classes"]:
-        """Logits for one image."""
-        h = self.stem(x)
+        """Logits for one image, a set of its own."""
+        return self.outputs(x[None], modulation)[0]
+
+    def outputs(
+        self, inputs: Float[Array, "images height width 1"], modulation: Modulation | None
+    ) -> Float[Array, "images classes"]:
+        """Logits for a set of images, normalised by its own statistics."""
+        h = self.stem(as_maps(inputs))
         for i, block in enumerate(self.blocks):
-            update = jax.vmap(jax.vmap(block))(h)
-            update = Statistics.of_set(update).normalise(update)
+            update = jax.vmap(block, 1, 1)(h.reshape(len(h), -1)).reshape(h.shape)
+            update = Statistics.of(update).normalise(update)
             h = h + jax.nn.relu(modulate(update, modulation, i))
-        return self.head(h.mean((0, 1)))
+        return jax.vmap(self.head)(h.mean((1, 2)).T)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Convolutional networks against the library's convolution, closed forms and identities."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,8 @@ import optax
 import pytest
 
 from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
-from mmaml.nn.conv import AffineNorm, Conv3x3, ConvEncoder, ConvNet, Statistics
+from mmaml.nn.conv import Conv3x3
+from mmaml.nn.convnet import AffineNorm, ConvEncoder, ConvNet, Statistics
 
 
 CHANNELS = (3, 4)
@@ -43,57 +46,80 @@ def outputs(learner, support=SUPPORT, query=QUERY, mode=0):
 
 
 def library(weight, x):
-    """The convolution of a set of images as JAX has it, without a bias."""
-    kernel, layout = weight.reshape(3, 3, x.shape[-1], -1), ("NHWC", "HWIO", "NHWC")
+    """The convolution of feature maps as JAX has it, without a bias."""
+    kernel, layout = weight.reshape(3, 3, x.shape[0], -1), ("CHWN", "HWIO", "CHWN")
     return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=layout)
 
 
+def convolution(weight, x, precision="float32"):
+    layer = Conv3x3(x.shape[0], weight.shape[1], precision=precision, key=jr.key(0))
+    return eqx.tree_at(lambda conv: conv.weight, layer, weight)(x)
+
+
+def maps(key, *shape):
+    """Numbers that bfloat16 has."""
+    return jr.randint(key, shape, -3, 4).astype(float)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("height", "width", "channels"), [(28, 28, 3), (7, 5, 2), (1, 1, 1), (84, 6, 1)])
-def test_convolution_is_the_library_s(height, width, channels):
-    layer = Conv3x3(channels, 4, key=jr.key(0))
-    layer = eqx.tree_at(lambda conv: conv.bias, layer, jnp.arange(4.0))
-    x = jr.normal(jr.key(1), (height, width, channels))
-    np.testing.assert_allclose(layer(x), library(layer.weight, x[None])[0] + layer.bias, atol=1e-5)
+def test_convolution_is_the_library_s(height, width, channels, precision):
+    layer = Conv3x3(channels, 4, precision=precision, key=jr.key(0))
+    layer = eqx.tree_at(
+        lambda conv: (conv.weight, conv.bias), layer, (maps(jr.key(2), *layer.weight.shape), jnp.arange(4.0))
+    )
+    x = maps(jr.key(1), channels, height, width, 2)
+    expected = library(layer.weight, x) + layer.bias[:, None, None, None]
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
 
 
-def test_derivatives_are_the_library_s():
-    x, weight = images(jr.key(0), side=7), jr.normal(jr.key(1), (18, 4))
-    layer = Conv3x3(2, 4, key=jr.key(2))
+def length(conv, *where):
+    return jnp.sum(conv(*where) ** 2)
 
-    def ours(weight, x):
-        return jax.vmap(eqx.tree_at(lambda conv: conv.weight, layer, weight))(x)
 
-    def length(conv, *where):
-        return jnp.sum(jnp.sin(conv(*where)))
+def slope(conv, *where):
+    return jnp.sum(jax.grad(length, 1)(conv, *where) ** 2) + jnp.sum(jax.grad(length, 2)(conv, *where) ** 2)
 
-    def slope(conv, *where):
-        return jnp.sum(jax.grad(length, 1)(conv, *where) ** 2) + jnp.sum(jax.grad(length, 2)(conv, *where) ** 2)
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_derivatives_are_the_library_s(precision, tolerance):
+    x, weight = maps(jr.key(0), 2, 7, 7, 5), maps(jr.key(1), 18, 4)
+    ours = functools.partial(convolution, precision=precision)
     for derivative in (jax.grad(length, (1, 2)), jax.grad(slope, (1, 2))):
         for got, expected in zip(derivative(ours, weight, x), derivative(library, weight, x), strict=True):
-            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(got, expected, atol=tolerance * np.abs(expected).max())
 
 
-def test_every_task_and_every_image_may_have_weights_of_its_own():
-    x, layer = images(jr.key(0), side=7), Conv3x3(2, 4, key=jr.key(2))
-    layers = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), layer)
-    expected = [library(layer.weight, x), library(-layer.weight, x)]
-    of_sets = jax.vmap(lambda conv, x: jax.vmap(conv)(x), (0, None))(layers, x)
-    np.testing.assert_allclose(of_sets, expected, atol=1e-5)
-    of_images = jax.vmap(lambda image: jax.vmap(lambda conv: conv(image))(layers), out_axes=1)(x)
-    np.testing.assert_allclose(of_images, expected, atol=1e-5)
-    of_pairs = jax.vmap(lambda conv, image: conv(image))(layers, x[:2])
-    np.testing.assert_allclose(of_pairs, [expected[0][0], expected[1][1]], atol=1e-5)
+def test_bfloat16_rounds_the_factors_of_every_product_and_nothing_else():
+    x, weight = jr.normal(jr.key(0), (2, 7, 7, 5)), jr.normal(jr.key(1), (18, 4))
+    above = jr.normal(jr.key(2), (4, 4, 4, 5))
+
+    def rounded(a):
+        return a.astype(jnp.bfloat16).astype(jnp.float32)
+
+    got, pull = jax.vjp(functools.partial(convolution, precision="bfloat16"), weight, x)
+    expected, pull_exactly = jax.vjp(library, rounded(weight), rounded(x))
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert np.abs(got - library(weight, x)).max() > 1e-3
+    for found, exact in zip(pull(above), pull_exactly(rounded(above)), strict=True):
+        np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_task_may_have_weights_of_its_own(precision):
+    x, weights = maps(jr.key(0), 2, 2, 7, 7, 5), maps(jr.key(1), 2, 18, 4)
+    of_tasks = jax.vmap(functools.partial(convolution, precision=precision))(weights, x)
+    np.testing.assert_allclose(of_tasks, [library(w, m) for w, m in zip(weights, x, strict=True)], atol=1e-4)
 
 
 def test_normalisation_is_over_images_and_positions():
-    x = 3 + 2 * images(jr.key(0))
-    normalised = jax.vmap(lambda h: Statistics.of_set(h).normalise(h), axis_name="examples")(x)
-    np.testing.assert_allclose(normalised.mean((0, 1, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(normalised.var((0, 1, 2)), 1, atol=1e-3)
+    x = 3 + 2 * jr.uniform(jr.key(0), (2, 5, 5, 6))
+    normalised = Statistics.of(x).normalise(x)
+    np.testing.assert_allclose(normalised.mean((1, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.var((1, 2, 3)), 1, atol=1e-3)
     affine = eqx.tree_at(lambda n: (n.scale, n.shift), AffineNorm(2), (jnp.array([2.0, 3.0]), jnp.array([1.0, -1.0])))
-    shifted = jax.vmap(affine, axis_name="examples")(x)
-    np.testing.assert_allclose(shifted, normalised * affine.scale + affine.shift, atol=1e-5)
+    np.testing.assert_allclose(affine(x)[0], 2 * normalised[0] + 1, atol=1e-5)
+    np.testing.assert_allclose(affine(x)[1], 3 * normalised[1] - 1, atol=1e-5)
 
 
 def test_weights_are_as_wide_as_glorot_says():

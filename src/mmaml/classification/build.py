@@ -20,7 +20,7 @@ from mmaml.classification.tasks import ImageTasks
 from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
 from mmaml.core.modulation import Modulator
 from mmaml.core.task import Mixture
-from mmaml.nn.conv import ConvEncoder, ConvNet
+from mmaml.nn.convnet import ConvEncoder, ConvNet
 from mmaml.runs.errors import DataError, Note, UserError
 from mmaml.supervised.build import make_inner
 
@@ -139,7 +139,9 @@ def make_learner(
 
     def network(key: PRNGKeyArray) -> ConvNet:
         by_support = config.normalise_by == "support"
-        return ConvNet(channels, config.way, config.channels, support_statistics=by_support, key=key)
+        return ConvNet(
+            channels, config.way, config.channels, support_statistics=by_support, precision=config.precision, key=key
+        )
 
     prior = network(network_key)
     inner = make_inner(config, prior)
@@ -150,7 +152,9 @@ def make_learner(
         rates = None if config.mode_rates == "shared" else published_rates(config, modes)
         return MultiMAML(priors=priors, inner=inner, rates=rates)
     labels = config.way if config.encoder_labels else None
-    encoder = ConvEncoder(channels, config.channels, config.embedding, classes=labels, key=encoder_key)
+    encoder = ConvEncoder(
+        channels, config.channels, config.embedding, classes=labels, precision=config.precision, key=encoder_key
+    )
     modulator = Modulator(encoder, prior.widths, operator=config.modulation, key=heads_key)
     return MMAML(prior=prior, modulator=modulator, inner=inner)
 

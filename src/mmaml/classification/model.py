@@ -22,7 +22,7 @@ from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.experiments.neighbours import EmbeddedTasks
-from mmaml.nn.conv import ConvNet
+from mmaml.nn.convnet import ConvNet
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Note
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks

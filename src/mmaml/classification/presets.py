@@ -9,6 +9,7 @@ import tyro
 from mmaml.classification.datasets.archive import archive_stem
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.experiments.config import Budget
+from mmaml.nn.conv import Precision, fastest_precision
 from mmaml.runs.config import require, require_sizes
 from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
 
@@ -24,7 +25,7 @@ class ClassificationConfig(SupervisedConfig):
     """Few-shot image classification. `docs/classification.md` lists where the defaults differ from the reference."""
 
     DOMAIN: ClassVar[str] = "classification"
-    LEFT_OPEN: ClassVar[frozenset[str]] = SupervisedConfig.LEFT_OPEN | {"datasets", "image_size"}
+    LEFT_OPEN: ClassVar[frozenset[str]] = SupervisedConfig.LEFT_OPEN | {"datasets", "image_size", "precision"}
     ITERATIONS: ClassVar[dict[Budget, int]] = {"smoke": 4, "demo": 300, "cpu": 4_000, "paper": 60_000}
     EVALUATION_TASKS: ClassVar[dict[Budget, int]] = {"smoke": 20, "demo": 600, "cpu": 5_000, "paper": 1_000}
 
@@ -57,6 +58,9 @@ class ClassificationConfig(SupervisedConfig):
     normalise_by: Literal["set", "support"] = "set"
     """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
     other, and a single one is lost), or the support set's."""
+    precision: Precision = "float32"
+    """What is rounded to inside convolutions. Presets begin with `bfloat16` where the processor has matrix units for it
+    (AMX), on which it takes about two thirds of the time, and with `float32` elsewhere."""
     mode_rates: Literal["shared", "published"] = "published"
     """Step sizes of Multi-MAML: `inner_lr` for all modes, or Omniglot's and the others' own, as published."""
 
@@ -115,13 +119,17 @@ class ClassificationConfig(SupervisedConfig):
         return f"few-shot classification of images: {', '.join(self.datasets) or 'your own folders'}"
 
 
+_FASTEST = fastest_precision()
+
 PRESETS: dict[str, ClassificationConfig] = {
-    f"classification-{modes}": ClassificationConfig(preset=f"classification-{modes}", datasets=MODES[:modes])
+    f"classification-{modes}": ClassificationConfig(
+        preset=f"classification-{modes}", datasets=MODES[:modes], precision=_FASTEST
+    )
     for modes in (2, 3, 5)
 } | {
-    "omniglot": ClassificationConfig(preset="omniglot", datasets=MODES[:1], image_size=SMALL_SIDE),
+    "omniglot": ClassificationConfig(preset="omniglot", datasets=MODES[:1], image_size=SMALL_SIDE, precision=_FASTEST),
     "classification": ClassificationConfig(
-        preset="classification", augment=True, normalise_by="support", mode_rates="shared"
+        preset="classification", augment=True, normalise_by="support", mode_rates="shared", precision=_FASTEST
     ),
 }
 """The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone, at 28 pixels in every budget; and

@@ -19,9 +19,9 @@ class FiLM(eqx.Module):
     gamma: Float[Array, "*tasks units"]
     beta: Float[Array, "*tasks units"]
 
-    def __call__(self, h: Float[Array, "*positions units"]) -> Float[Array, "*positions units"]:
-        """Modulate pre-activations `h`, units on the last axis."""
-        return (1 + self.gamma) * h + self.beta
+    def __call__(self, h: Float[Array, "units *positions"]) -> Float[Array, "units *positions"]:
+        """Modulate pre-activations `h`, units on the first axis."""
+        return _beside(1 + self.gamma, h) * h + _beside(self.beta, h)
 
 
 class Gate(eqx.Module):
@@ -29,12 +29,16 @@ class Gate(eqx.Module):
 
     gate: Float[Array, "*tasks units"]
 
-    def __call__(self, h: Float[Array, "*positions units"]) -> Float[Array, "*positions units"]:
-        """Modulate pre-activations `h`, units on the last axis."""
-        return self.gate * h
+    def __call__(self, h: Float[Array, "units *positions"]) -> Float[Array, "units *positions"]:
+        """Modulate pre-activations `h`, units on the first axis."""
+        return _beside(self.gate, h) * h
 
 
-BlockModulation = Callable[[Float[Array, "*positions units"]], Float[Array, "*positions units"]]
+def _beside(of_units: Float[Array, " units"], h: Float[Array, "units *positions"]) -> Float[Array, "units *ones"]:
+    return of_units.reshape(of_units.shape + (1,) * (h.ndim - 1))
+
+
+BlockModulation = Callable[[Float[Array, "units *positions"]], Float[Array, "units *positions"]]
 """What is done to the pre-activations of a block: `FiLM`, `Gate`, or an `eqx.Module` of one's own."""
 
 Modulation = tuple[BlockModulation | None, ...]
@@ -42,9 +46,9 @@ Modulation = tuple[BlockModulation | None, ...]
 
 
 def modulate(
-    h: Float[Array, "*positions units"], modulation: Modulation | None, block: int
-) -> Float[Array, "*positions units"]:
-    """Pre-activations `h` of block number `block`, units on the last axis, modulated if that block is."""
+    h: Float[Array, "units *positions"], modulation: Modulation | None, block: int
+) -> Float[Array, "units *positions"]:
+    """Pre-activations `h` of block number `block`, units on the first axis, modulated if that block is."""
     operator = modulation[block] if modulation else None
     return h if operator is None else operator(h)
 

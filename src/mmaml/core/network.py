@@ -19,8 +19,9 @@ class MetaOnly(eqx.Module):
 class AbstractNetwork(eqx.Module):
     """A network f(x; θ, τ) for one example.
 
-    An implementation passes the pre-activations of block `i` (units on the last axis) through
+    An implementation passes the pre-activations of block `i` (units on the first axis) through
     `modulation[i]` unless that is `None`, and keeps its output layer in a field `head`.
+    One that computes a set of examples faster together than each alone says how in `outputs`.
     """
 
     head: eqx.AbstractVar[PyTree]
@@ -40,6 +41,13 @@ class AbstractNetwork(eqx.Module):
     @abc.abstractmethod
     def __call__(self, x: PyTree, modulation: Modulation | None) -> PyTree:
         """Output for one example `x` under τ (`None`: nothing is modulated)."""
+
+    def outputs(self, inputs: PyTree, modulation: Modulation | None) -> PyTree:
+        """Outputs for a set of examples, the leading axis of every leaf of `inputs`: by default one by one.
+
+        That axis is then named `"examples"`, so that a network may take statistics over the set.
+        """
+        return jax.vmap(self, in_axes=(0, None), axis_name="examples")(inputs, modulation)
 
     def settle(self, support: PyTree, modulation: Modulation | None) -> "AbstractNetwork":
         """The network for examples outside the support set, whose inputs are given.
@@ -65,8 +73,5 @@ class TaskModel(eqx.Module):
     embedding: Float[Array, "*tasks embedding"] | None = None
 
     def __call__(self, inputs: PyTree) -> PyTree:
-        """Outputs for a set of examples, the leading axis of every leaf of `inputs`.
-
-        That axis is named `"examples"`, so that a network may take statistics over the set.
-        """
-        return jax.vmap(self.network, in_axes=(0, None), axis_name="examples")(inputs, self.modulation)
+        """Outputs for a set of examples, the leading axis of every leaf of `inputs`."""
+        return self.network.outputs(inputs, self.modulation)
