@@ -208,7 +208,7 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
     slowest = max(row["seconds_per_iteration"] for row in rows.values())
     for name, row in rows.items():
         seconds = row["seconds_per_iteration"]
-        cells = [f"{name:46} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
+        cells = [f"{name:48} {seconds:8.3f} s", f"{slowest / seconds:5.1f}×" if len(rows) > 1 else " " * 6]
         cells += [f"{row['peak_rss_mb']:6.0f} MiB"]
         if "gflops" in row:
             cells += [f"drawing {row['drawing_share']:.1%}", f"{row['gflops']:.0f} of {row['gflops_most']:.0f} GFLOP/s"]
@@ -231,10 +231,11 @@ def main(options: Options) -> None:
             group[f"{side} pixels, mmaml, {precision}"] = ours(rounded)
             group[f"{side} pixels, mmaml, {precision}, one device"] = ours(dataclasses.replace(rounded, devices=1))
         if options.peers_python is not None:
-            group[f"{side} pixels, PyTorch, one task at a time"] = peer(options, "loop", side, 1)
-            group[f"{side} pixels, PyTorch, one at a time, bfloat16"] = peer(options, "loop", side, 1, "--autocast")
-            for chunk in sorted({options.tasks, 2} if side > SMALL else {options.tasks}):
-                group[f"{side} pixels, PyTorch, vmap of {chunk} tasks"] = peer(options, "vmap", side, chunk)
+            for rounding, more in (("float32", ()), ("bfloat16", ("--autocast",))):
+                group[f"{side} pixels, PyTorch, one task at a time, {rounding}"] = peer(options, "loop", side, 1, *more)
+                for chunk in sorted({options.tasks, 2} if side > SMALL else {options.tasks}):
+                    row = peer(options, "vmap", side, chunk, *more)
+                    group[f"{side} pixels, PyTorch, vmap of {chunk} tasks, {rounding}"] = row
         show(group)
         rows |= group
     small, large = (dataclasses.replace(options, side=side) for side in (options.sides[0], options.sides[-1]))
