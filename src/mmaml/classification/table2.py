@@ -29,7 +29,7 @@ TABLE2 = TableSpec(
     caption="Accuracy in per cent",
     settings=dict(SETTINGS),
     methods={name: {"learner": name} for name in PAPER}
-    | {f"{name}-augmented": {"learner": name, "augment": True} for name in ("maml", "mmaml")},
+    | {f"{name}-augmented": {"learner": name, "augment": True} for name in ("maml", "multi-maml", "mmaml")},
     paper={
         (method, "post-adaptation"): dict(
             zip(SETTINGS, (number / 100 for modes in rows for number in modes), strict=True)
