@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
+from mmaml.core.modulation import OPERATORS, modulate
 from mmaml.nn.conv import Conv3x3
 from mmaml.nn.convnet import AffineNorm, ConvEncoder, ConvNet, Statistics
 
@@ -120,6 +121,31 @@ def test_normalisation_is_over_images_and_positions():
     affine = eqx.tree_at(lambda n: (n.scale, n.shift), AffineNorm(2), (jnp.array([2.0, 3.0]), jnp.array([1.0, -1.0])))
     np.testing.assert_allclose(affine(x)[0], 2 * normalised[0] + 1, atol=1e-5)
     np.testing.assert_allclose(affine(x)[1], 3 * normalised[1] - 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("operator", [*OPERATORS, "own", None])
+def test_a_block_is_convolution_bias_normalisation_modulation_relu(operator):
+    """As the paper has it, written out; the network does some of it at once."""
+    biases = [jnp.array([0.5, -2.0, 1.0]), jnp.array([3.0, -0.5, 0.0, 1.0])]
+    network = eqx.tree_at(lambda n: [block.bias for block in n.blocks], net(), biases)
+    if operator is None:
+        modulation = None
+    elif operator == "own":
+        modulation = (jnp.square, None)
+    else:
+        made = OPERATORS[operator]
+        keys = jr.split(jr.key(7), 2)
+        modulation = tuple(
+            made.from_vector(jr.normal(k, (made.numbers_per_unit * w,)))
+            for k, w in zip(keys, network.widths, strict=True)
+        )
+    h = jnp.moveaxis(QUERY, (3, 0), (0, 3))
+    for i, block in enumerate(network.blocks):
+        h = library(block.weight, h) + block.bias[:, None, None, None]
+        h = (h - h.mean((1, 2, 3), keepdims=True)) / jnp.sqrt(h.var((1, 2, 3), keepdims=True) + 1e-5)
+        h = jax.nn.relu(modulate(h, modulation, i))
+    expected = jax.vmap(network.head)(h.mean((1, 2)).T)
+    np.testing.assert_allclose(network.outputs(QUERY, modulation), expected, atol=1e-5)
 
 
 def test_weights_are_as_wide_as_glorot_says():

@@ -23,6 +23,12 @@ class FiLM(eqx.Module):
         """Modulate pre-activations `h`, units on the first axis."""
         return _beside(1 + self.gamma, h) * h + _beside(self.beta, h)
 
+    def after(
+        self, scale: Float[Array, " units"], shift: Float[Array, " units"]
+    ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
+        """The scale and shift that do at once what those given and then this modulation do."""
+        return (1 + self.gamma) * scale, (1 + self.gamma) * shift + self.beta
+
 
 class Gate(eqx.Module):
     """Multiplicative modulation h ← g ⊙ h."""
@@ -32,6 +38,12 @@ class Gate(eqx.Module):
     def __call__(self, h: Float[Array, "units *positions"]) -> Float[Array, "units *positions"]:
         """Modulate pre-activations `h`, units on the first axis."""
         return _beside(self.gate, h) * h
+
+    def after(
+        self, scale: Float[Array, " units"], shift: Float[Array, " units"]
+    ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
+        """The scale and shift that do at once what those given and then this modulation do."""
+        return self.gate * scale, self.gate * shift
 
 
 def _beside(of_units: Float[Array, " units"], h: Float[Array, "units *positions"]) -> Float[Array, "units *ones"]:

@@ -46,10 +46,16 @@ class Conv3x3(eqx.Module):
 
     def __call__(self, x: Float[Array, "in height width images"]) -> Float[Array, "out half_height half_width images"]:
         """The layer's output for a set of images."""
+        return self.without_bias(x) + self.bias[:, None, None, None]
+
+    def without_bias(
+        self, x: Float[Array, "in height width images"]
+    ) -> Float[Array, "out half_height half_width images"]:
+        """The layer's output where nothing is added, for what will be normalised."""
         windows = _windows(x)
         flat = windows.reshape(windows.shape[0], -1)
         y = self.weight.T @ flat if self.precision == "float32" else _outputs(self.weight, flat)
-        return y.reshape(-1, *windows.shape[1:]) + self.bias[:, None, None, None]
+        return y.reshape(-1, *windows.shape[1:])
 
 
 def _windows(x: Float[Array, "in height width images"]) -> Float[Array, "window half_height half_width images"]:

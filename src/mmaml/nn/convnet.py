@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.core.modulation import AbstractEncoder, Modulation, modulate
+from mmaml.core.modulation import AbstractEncoder, BlockModulation, FiLM, Gate, Modulation
 from mmaml.core.network import AbstractNetwork
 from mmaml.core.task import Samples
 from mmaml.nn.conv import Conv3x3, Precision
@@ -25,19 +25,6 @@ def as_maps(images: Float[Array, "images height width channels"]) -> Float[Array
     return jnp.moveaxis(images, (3, 0), (0, 3))
 
 
-def modulate_maps(
-    maps: Float[Array, "channels height width images"], modulation: Modulation | None, block: int
-) -> Float[Array, "channels height width images"]:
-    """Feature maps of block number `block`, modulated if that block is; its units are the channels."""
-    # In two axes, so that derivatives by what modulates are sums over one.
-    flat = maps.reshape(maps.shape[0], -1)
-    return modulate(flat, modulation, block).reshape(maps.shape)
-
-
-def _each(of_channels: Float[Array, " channels"]) -> Float[Array, "channels 1 1 1"]:
-    return of_channels[:, None, None, None]
-
-
 class Statistics(eqx.Module):
     """Mean and variance of every channel."""
 
@@ -48,13 +35,37 @@ class Statistics(eqx.Module):
     def of(cls, maps: Float[Array, "channels height width images"]) -> "Statistics":
         """Over all positions of all images of a set."""
         mean = maps.mean((1, 2, 3))
-        return cls(mean, ((maps - _each(mean)) ** 2).mean((1, 2, 3)))
+        return cls(mean, jnp.maximum((maps * maps).mean((1, 2, 3)) - mean * mean, 0))
+
+    @property
+    def normaliser(self) -> tuple[Float[Array, " channels"], Float[Array, " channels"]]:
+        """Scale and shift that bring every channel to mean 0 and variance 1."""
+        scale = jax.lax.rsqrt(self.variance + EPSILON)
+        return scale, -self.mean * scale
 
     def normalise(
         self, maps: Float[Array, "channels height width images"]
     ) -> Float[Array, "channels height width images"]:
         """Bring every channel to mean 0 and variance 1."""
-        return (maps - _each(self.mean)) * _each(jax.lax.rsqrt(self.variance + EPSILON))
+        return _scaled(maps, *self.normaliser)
+
+
+def _scaled(
+    maps: Float[Array, "channels height width images"],
+    scale: Float[Array, " channels"],
+    shift: Float[Array, " channels"],
+) -> Float[Array, "channels height width images"]:
+    return scale[:, None, None, None] * maps + shift[:, None, None, None]
+
+
+def _modulated(
+    maps: Float[Array, "channels height width images"], statistics: Statistics, operator: BlockModulation | None
+) -> Float[Array, "channels height width images"]:
+    """Feature maps normalised and then modulated, at once where the modulation is a scale and a shift."""
+    if isinstance(operator, FiLM | Gate):
+        return _scaled(maps, *operator.after(*statistics.normaliser))
+    normalised = statistics.normalise(maps)
+    return normalised if operator is None else operator(normalised)
 
 
 def _blocks(
@@ -125,9 +136,10 @@ class ConvNet(AbstractNetwork):
     ) -> tuple[Float[Array, "examples channels"], tuple[Statistics, ...]]:
         used, maps = [], as_maps(images)
         for i, block in enumerate(self.blocks):
-            maps = block(maps)
+            # What a bias would add, the normalisation would take away.
+            maps = block.without_bias(maps)
             used.append(self.settled[i] if self.settled else Statistics.of(maps))
-            maps = jax.nn.relu(modulate_maps(used[-1].normalise(maps), modulation, i))
+            maps = jax.nn.relu(_modulated(maps, used[-1], modulation[i] if modulation else None))
         return maps.mean((1, 2)).T, tuple(used)
 
 
@@ -144,7 +156,8 @@ class AffineNorm(eqx.Module):
         self, maps: Float[Array, "channels height width images"]
     ) -> Float[Array, "channels height width images"]:
         """A set of feature maps, normalised."""
-        return _each(self.scale) * Statistics.of(maps).normalise(maps) + _each(self.shift)
+        scale, shift = Statistics.of(maps).normaliser
+        return _scaled(maps, self.scale * scale, self.scale * shift + self.shift)
 
 
 class ConvEncoder(AbstractEncoder):
@@ -183,7 +196,7 @@ class ConvEncoder(AbstractEncoder):
         """υ of one support set: images `(examples, height, width, channels)`, labels `(examples,)`."""
         maps = as_maps(support.inputs)
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            maps = jax.nn.relu(norm(block(maps)))
+            maps = jax.nn.relu(norm(block.without_bias(maps)))
         features = maps.mean((1, 2)).T
         if self.classes is not None:
             features = jnp.concatenate([features, jax.nn.one_hot(support.targets, self.classes)], 1)
