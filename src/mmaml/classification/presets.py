@@ -59,8 +59,7 @@ class ClassificationConfig(SupervisedConfig):
     """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
     other, and a single one is lost), or the support set's."""
     precision: Precision = "float32"
-    """What is rounded to inside convolutions. Presets begin with `bfloat16` where the processor has matrix units for it
-    (AMX), on which it takes about two thirds of the time, and with `float32` elsewhere."""
+    """What convolutions multiply is rounded to this. Presets take `bfloat16` where the processor is faster with it."""
     mode_rates: Literal["shared", "published"] = "published"
     """Step sizes of Multi-MAML: `inner_lr` for all modes, or Omniglot's and the others' own, as published."""
 

@@ -52,7 +52,8 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             header = json.loads((file.metadata() or {}).get("mmaml", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a safetensors file: {error}.") from error
+        made = "as models are; `mmaml export RUN FILE` makes one"
+        raise UserError(f"{path} cannot be read as a safetensors file, {made}: {error}.") from error
     if not isinstance(header, dict) or "domain" not in header:
         raise UserError(f"{path} is not a model of mmaml; `mmaml export RUN FILE` makes one.")
     header = _Parts(header, path)

@@ -8,10 +8,13 @@ import resource
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from mmaml.runs.errors import Note
 
 
 _PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "mujoco", "gymnasium")
@@ -27,6 +30,12 @@ def prepare_jax(devices: int | None = None) -> None:
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices or processors())
     cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "so every start compiles anew; set MMAML_CACHE to a folder that can be written to"
+        warnings.warn(f"compiled programs cannot be kept in {cache} ({error.strerror}), {remedy}.", Note, stacklevel=2)
+        return
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -1,0 +1,16 @@
+"""What a run depends on besides its configuration."""
+
+import jax
+import pytest
+
+from mmaml.runs.environment import prepare_jax
+from mmaml.runs.errors import Note
+
+
+def test_where_programs_cannot_be_kept_it_is_said_and_goes_on(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("MMAML_CACHE", str(tmp_path / "file"))
+    with pytest.warns(Note, match="every start compiles anew; set MMAML_CACHE"):
+        prepare_jax(1)
+    assert jax.config.jax_compilation_cache_dir == before
