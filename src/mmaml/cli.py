@@ -33,13 +33,20 @@ from mmaml.runs.files import refuse_to_replace, write_atomically
 from mmaml.runs.folder import RunFolder
 
 
+ABOUT = (
+    "Meta-learning from many small tasks of several kinds. `--version` alone says which mmaml this is; `--debug` with "
+    "any command shows where in the code an error comes from."
+)
+
 app = tyro.extras.SubcommandApp()
 app.command(data, name="data", help="Image data sets: list, fetch, import and inspect them.")
 
 Run = tyro.conf.Positional[Path]
 Runs = tyro.conf.Positional[tuple[Path, ...]]
 # A preset is a subcommand whose options are the fields of its configuration.
-Preset = tyro.extras.subcommand_type_from_defaults(PRESETS, prefix_names=False, sort_subcommands=False)
+Preset = tyro.extras.subcommand_type_from_defaults(
+    PRESETS, {name: config.description for name, config in PRESETS.items()}, prefix_names=False
+)
 Table = Literal[tuple(TABLES)]
 
 
@@ -267,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         with _notes_for_people():
-            app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", config=style)
+            app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", description=ABOUT, config=style)
         sys.stdout.flush()
     except (UserError, RunFailed, Interrupted) as error:
         if debug:
