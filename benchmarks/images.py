@@ -75,8 +75,7 @@ def library(layer: "Conv3x3", x: "Array") -> "Array":
     import jax
 
     kernel = layer.weight.reshape(3, 3, x.shape[0], -1)
-    y = jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
-    return y + layer.bias[:, None, None, None]
+    return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
 
 
 def patches(layer: "Conv3x3", x: "Array") -> "Array":
@@ -86,7 +85,7 @@ def patches(layer: "Conv3x3", x: "Array") -> "Array":
     y = jax.lax.conv_general_dilated_patches(x, (3, 3), (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
     # Patches have the input's channels outermost, the layer's weights innermost.
     weight = layer.weight.reshape(9, x.shape[0], -1).swapaxes(0, 1).reshape(layer.weight.shape)
-    return (weight.T @ y.reshape(len(weight), -1)).reshape(-1, *y.shape[1:]) + layer.bias[:, None, None, None]
+    return (weight.T @ y.reshape(len(weight), -1)).reshape(-1, *y.shape[1:])
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def measure(options: Options) -> dict[str, Any]:
     from mmaml.supervised.build import make_trainer
 
     if options.convolution != "mmaml":
-        Conv3x3.__call__ = {"library": library, "patches": patches}[options.convolution]
+        Conv3x3.without_bias = {"library": library, "patches": patches}[options.convolution]
     config = ClassificationConfig(
         learner=options.learner,
         shot=options.shot,
