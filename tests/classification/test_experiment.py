@@ -18,11 +18,12 @@ from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.omniglot import OMNIGLOT
-from mmaml.classification.presets import PRESETS
+from mmaml.classification.presets import PRESETS, ClassificationConfig
 from mmaml.classification.table2 import TABLE2
 from mmaml.cli import main
 from mmaml.core.meta import MetaTrainer
 from mmaml.experiments.experiment import _better
+from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 from tests.compilation import compilations
@@ -226,6 +227,12 @@ def test_a_folder_of_one_s_own_called_omniglot_is_treated_as_any_other(tmp_path)
 def test_multi_maml_has_the_published_step_sizes(way, omniglot):
     config = replace(PRESETS["classification-2"], way=way)
     assert published_rates(config, ("omniglot", "tiny-imagenet-100")) == (omniglot, (0.01,) * 5)
+
+
+def test_a_run_from_before_there_was_a_choice_of_precision_stays_in_single():
+    stored = to_dict(PRESETS["classification-2"])
+    del stored["precision"]
+    assert from_dict(ClassificationConfig, stored).precision == "float32"
 
 
 def test_sources_keep_the_classes_of_the_splits_apart():
