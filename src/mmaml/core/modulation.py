@@ -13,6 +13,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmaml.core.task import Samples
 
 
+def scaled(
+    h: Float[Array, "units *positions"], scale: Float[Array, " units"], shift: Float[Array, " units"]
+) -> Float[Array, "units *positions"]:
+    """scale ⊙ h + shift, units on the first axis."""
+    return _beside(scale, h) * h + _beside(shift, h)
+
+
+def _beside(of_units: Float[Array, " units"], h: Float[Array, "units *positions"]) -> Float[Array, "units *ones"]:
+    return of_units.reshape(of_units.shape + (1,) * (h.ndim - 1))
+
+
 class FiLM(eqx.Module):
     """Feature-wise affine modulation h ← (1 + γ) ⊙ h + β; γ = β = 0 is the identity."""
 
@@ -21,7 +32,7 @@ class FiLM(eqx.Module):
 
     def __call__(self, h: Float[Array, "units *positions"]) -> Float[Array, "units *positions"]:
         """Modulate pre-activations `h`, units on the first axis."""
-        return _beside(1 + self.gamma, h) * h + _beside(self.beta, h)
+        return scaled(h, 1 + self.gamma, self.beta)
 
     def after(
         self, scale: Float[Array, " units"], shift: Float[Array, " units"]
@@ -44,10 +55,6 @@ class Gate(eqx.Module):
     ) -> tuple[Float[Array, " units"], Float[Array, " units"]]:
         """The scale and shift that do at once what those given and then this modulation do."""
         return self.gate * scale, self.gate * shift
-
-
-def _beside(of_units: Float[Array, " units"], h: Float[Array, "units *positions"]) -> Float[Array, "units *ones"]:
-    return of_units.reshape(of_units.shape + (1,) * (h.ndim - 1))
 
 
 BlockModulation = Callable[[Float[Array, "units *positions"]], Float[Array, "units *positions"]]

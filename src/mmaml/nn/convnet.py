@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.core.modulation import AbstractEncoder, BlockModulation, FiLM, Gate, Modulation
+from mmaml.core.modulation import AbstractEncoder, FiLM, Gate, Modulation, modulate, scaled
 from mmaml.core.network import AbstractNetwork
 from mmaml.core.task import Samples
 from mmaml.nn.conv import Conv3x3, Precision
@@ -47,25 +47,19 @@ class Statistics(eqx.Module):
         self, maps: Float[Array, "channels height width images"]
     ) -> Float[Array, "channels height width images"]:
         """Bring every channel to mean 0 and variance 1."""
-        return _scaled(maps, *self.normaliser)
-
-
-def _scaled(
-    maps: Float[Array, "channels height width images"],
-    scale: Float[Array, " channels"],
-    shift: Float[Array, " channels"],
-) -> Float[Array, "channels height width images"]:
-    return scale[:, None, None, None] * maps + shift[:, None, None, None]
+        return scaled(maps, *self.normaliser)
 
 
 def _modulated(
-    maps: Float[Array, "channels height width images"], statistics: Statistics, operator: BlockModulation | None
+    maps: Float[Array, "channels height width images"],
+    statistics: Statistics,
+    modulation: Modulation | None,
+    block: int,
 ) -> Float[Array, "channels height width images"]:
     """Feature maps normalised and then modulated, at once where the modulation is a scale and a shift."""
-    if isinstance(operator, FiLM | Gate):
-        return _scaled(maps, *operator.after(*statistics.normaliser))
-    normalised = statistics.normalise(maps)
-    return normalised if operator is None else operator(normalised)
+    if modulation and isinstance(operator := modulation[block], FiLM | Gate):
+        return scaled(maps, *operator.after(*statistics.normaliser))
+    return modulate(statistics.normalise(maps), modulation, block)
 
 
 def _blocks(
@@ -139,7 +133,7 @@ class ConvNet(AbstractNetwork):
             # What a bias would add, the normalisation would take away.
             maps = block.without_bias(maps)
             used.append(self.settled[i] if self.settled else Statistics.of(maps))
-            maps = jax.nn.relu(_modulated(maps, used[-1], modulation[i] if modulation else None))
+            maps = jax.nn.relu(_modulated(maps, used[-1], modulation, i))
         return maps.mean((1, 2)).T, tuple(used)
 
 
@@ -157,7 +151,7 @@ class AffineNorm(eqx.Module):
     ) -> Float[Array, "channels height width images"]:
         """A set of feature maps, normalised."""
         scale, shift = Statistics.of(maps).normaliser
-        return _scaled(maps, self.scale * scale, self.scale * shift + self.shift)
+        return scaled(maps, self.scale * scale, self.scale * shift + self.shift)
 
 
 class ConvEncoder(AbstractEncoder):
