@@ -1,7 +1,6 @@
 """Convolutional networks against the library's convolution, closed forms and identities."""
 
 import functools
-from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -13,7 +12,7 @@ import pytest
 
 from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
 from mmaml.core.modulation import OPERATORS, modulate
-from mmaml.nn.conv import Conv3x3, fastest_precision
+from mmaml.nn.conv import Conv3x3
 from mmaml.nn.convnet import AffineNorm, ConvEncoder, ConvNet, Statistics
 
 
@@ -105,12 +104,6 @@ def test_bfloat16_rounds_the_factors_of_every_product_and_nothing_else():
     assert np.abs(got - library(weight, x)).max() > 1e-3
     for found, exact in zip(pull(above), pull_exactly(rounded(above)), strict=True):
         np.testing.assert_allclose(found, exact, atol=1e-4)
-
-
-@pytest.mark.parametrize(("flags", "expected"), [("avx512f amx_bf16 amx_tile", "bfloat16"), ("avx2 fma", "float32")])
-def test_the_fastest_precision_is_what_the_processor_has_units_for(monkeypatch, flags, expected):
-    monkeypatch.setattr(Path, "read_text", lambda path: f"flags : fpu {flags} sse2\n")
-    assert fastest_precision() == expected
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -47,7 +47,13 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         modes = self.sources.train.modes
         learner = make_learner(config, channels=self.sources.channels, modes=modes, key=learner_key)
         self.trainer = make_trainer(
-            config, self.sources.train, learner, cross_entropy, tasks_per_step=config.meta_batch, key=task_key
+            config,
+            self.sources.train,
+            learner,
+            cross_entropy,
+            tasks_per_step=config.meta_batch,
+            key=task_key,
+            precision=config.precision,
         )
         save_every = max(min(250, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(10, save_every))

@@ -8,8 +8,8 @@ import tyro
 
 from mmaml.classification.datasets.archive import archive_stem
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
+from mmaml.core.precision import Precision, fastest_precision
 from mmaml.experiments.config import Budget
-from mmaml.nn.conv import Precision, fastest_precision
 from mmaml.runs.config import require, require_sizes
 from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
 
@@ -59,7 +59,7 @@ class ClassificationConfig(SupervisedConfig):
     """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
     other, and a single one is lost), or the support set's."""
     precision: Precision = "float32"
-    """What convolutions multiply is rounded to this. Presets take `bfloat16` where the processor is faster with it."""
+    """What convolutions and Muon multiply is rounded to this. Presets take `bfloat16` where that is faster."""
     mode_rates: Literal["shared", "published"] = "published"
     """Step sizes of Multi-MAML: `inner_lr` for all modes, or Omniglot's and the others' own, as published."""
 

@@ -4,26 +4,13 @@ A set of feature maps has the shape `(channels, height, width, images)`. With th
 side by side, and with the channels outermost no large matrix is transposed for any of the products in the derivatives.
 """
 
-from pathlib import Path
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-
-Precision = Literal["float32", "bfloat16"]
-"""What the factors of a convolution's products are rounded to; sums are of 32 bits in any case."""
-
-
-def fastest_precision() -> Precision:
-    """`bfloat16` where the processor has matrix units for it (AMX, as far as Linux tells), else `float32`."""
-    try:
-        return "bfloat16" if "amx_bf16" in Path("/proc/cpuinfo").read_text().split() else "float32"
-    except OSError:
-        return "float32"
+from mmaml.core.precision import Precision, product
 
 
 class Conv3x3(eqx.Module):
@@ -81,27 +68,21 @@ def _windows(x: Float[Array, "in height width images"]) -> Float[Array, "window 
 # rounded factors itself, JAX would not round the gradient that comes from above.
 
 
-def _dot(a: Float[Array, "_ _"], b: Float[Array, "_ _"], axis: int) -> Float[Array, "_ _"]:
-    """Product over the last axis of `a` and one of `b`, both rounded."""
-    a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
-    return jax.lax.dot_general(a, b, (((1,), (axis,)), ((), ())), preferred_element_type=jnp.float32)
-
-
 @jax.custom_vjp
 def _outputs(w: Float[Array, "in out"], x: Float[Array, "in positions"]) -> Float[Array, "out positions"]:
     # Transposed by a product: XLA has no fast kernel on CPUs for one that transposes its factor.
-    transposed = _dot(jnp.eye(w.shape[1]), w, 1)
-    return _dot(transposed, x, 0)
+    transposed = product(jnp.eye(w.shape[1]), w, "bfloat16", axis=1)
+    return product(transposed, x, "bfloat16")
 
 
 @jax.custom_vjp
 def _weights(x: Float[Array, "in positions"], y: Float[Array, "out positions"]) -> Float[Array, "in out"]:
-    return _dot(x, y, 1)
+    return product(x, y, "bfloat16", axis=1)
 
 
 @jax.custom_vjp
 def _inputs(w: Float[Array, "in out"], y: Float[Array, "out positions"]) -> Float[Array, "in positions"]:
-    return _dot(w, y, 0)
+    return product(w, y, "bfloat16")
 
 
 _outputs.defvjp(lambda w, x: (_outputs(w, x), (w, x)), lambda at, y: (_weights(at[1], y), _inputs(at[0], y)))

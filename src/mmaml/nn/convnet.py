@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.modulation import AbstractEncoder, FiLM, Gate, Modulation, modulate, scaled
 from mmaml.core.network import AbstractNetwork
+from mmaml.core.precision import Precision
 from mmaml.core.task import Samples
-from mmaml.nn.conv import Conv3x3, Precision
+from mmaml.nn.conv import Conv3x3
 from mmaml.nn.linear import linear
 
 

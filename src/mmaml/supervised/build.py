@@ -7,13 +7,14 @@ import jax
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, PRNGKeyArray, PyTree
-from optax.contrib import MuonDimensionNumbers, muon
 
 from mmaml.core.inner import InnerLoop, LearnedRates, Loss
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import MetaTrainer
+from mmaml.core.muon import muon
 from mmaml.core.network import AbstractNetwork
 from mmaml.core.parallel import devices_for
+from mmaml.core.precision import Precision
 from mmaml.core.task import AbstractTaskSource
 from mmaml.supervised.config import SupervisedConfig
 
@@ -37,16 +38,19 @@ def make_inner(config: SupervisedConfig, network: AbstractNetwork) -> InnerLoop:
     )
 
 
-def make_optimiser(config: SupervisedConfig, learner: AbstractLearner) -> optax.GradientTransformation:
-    """Adam or Muon, with its own gradient-norm bound for the modulator and for all the rest."""
+def make_optimiser(
+    config: SupervisedConfig, learner: AbstractLearner, precision: Precision = "float32"
+) -> optax.GradientTransformation:
+    """Adam or Muon, with its own gradient-norm bound for the modulator and for all the rest.
+
+    `precision` is that of Muon's products.
+    """
     rate = config.meta_rate(config.iterations)
 
     def bounded() -> optax.GradientTransformation:
         clip = optax.identity() if config.meta_clip_norm is None else optax.clip_by_global_norm(config.meta_clip_norm)
-        if config.meta_optimiser == "adam":
-            return optax.chain(clip, optax.adam(rate))
-        # Steps as long as Adam's usually are, so that one learning rate suits both.
-        return optax.chain(clip, muon(rate, muon_weight_dimension_numbers=_matrices, consistent_rms=0.2))
+        adam = config.meta_optimiser == "adam"
+        return optax.chain(clip, optax.adam(rate) if adam else muon(rate, _are_matrices, precision=precision))
 
     parameters = eqx.filter(learner, eqx.is_inexact_array)
     groups = jax.tree.map(lambda _: "network", parameters)
@@ -63,8 +67,12 @@ def make_trainer(
     *,
     tasks_per_step: int,
     key: PRNGKeyArray,
+    precision: Precision = "float32",
 ) -> MetaTrainer:
-    """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration."""
+    """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration.
+
+    `precision` is that of the optimiser's products.
+    """
     mesh = devices_for(tasks_per_step)
     # Data lie on every device from the beginning, or each dispatch would send them there.
     source = eqx.filter_shard(source, NamedSharding(mesh, PartitionSpec()))
@@ -72,7 +80,7 @@ def make_trainer(
         source=source,
         learner=learner,
         loss=loss,
-        optimiser=make_optimiser(config, learner),
+        optimiser=make_optimiser(config, learner, precision),
         tasks_per_step=tasks_per_step,
         key=key,
         post_modulation_share=config.post_modulation_share,
@@ -81,16 +89,12 @@ def make_trainer(
     )
 
 
-def _matrices(parameters: PyTree) -> PyTree:
-    """For each weight that its last two axes are those of a matrix; `None` for all other parameters.
-
-    Axes before them are of several matrices: directions of an LSTM, or modes.
-    """
+def _are_matrices(parameters: PyTree) -> PyTree:
+    """Whether each parameter is a weight matrix, or several of them: directions of an LSTM, or modes."""
     # Learnt step sizes are named like the weights they are for.
     inner = jax.tree_util.GetAttrKey("inner")
 
-    def axes(path: tuple[Any, ...], leaf: Array) -> MuonDimensionNumbers | None:
-        of_layer = getattr(path[-1], "name", "").startswith("weight") and path[0] != inner
-        return MuonDimensionNumbers(leaf.ndim - 1, leaf.ndim - 2) if of_layer and leaf.ndim > 1 else None
+    def is_matrix(path: tuple[Any, ...], leaf: Array) -> bool:
+        return getattr(path[-1], "name", "").startswith("weight") and path[0] != inner and leaf.ndim > 1
 
-    return jax.tree_util.tree_map_with_path(axes, parameters)
+    return jax.tree_util.tree_map_with_path(is_matrix, parameters)

@@ -1,0 +1,28 @@
+"""How finely the factors of large matrix products are rounded."""
+
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+Precision = Literal["float32", "bfloat16"]
+"""What the factors of products are rounded to; sums are of 32 bits in any case."""
+
+
+def fastest_precision() -> Precision:
+    """`bfloat16` where the processor has matrix units for it (AMX, as far as Linux tells), else `float32`."""
+    try:
+        return "bfloat16" if "amx_bf16" in Path("/proc/cpuinfo").read_text().split() else "float32"
+    except OSError:
+        return "float32"
+
+
+def product(
+    a: Float[Array, "_ _"], b: Float[Array, "_ _"], precision: Precision, *, axis: int = 0
+) -> Float[Array, "_ _"]:
+    """The product over the last axis of `a` and one of `b`, with both of them rounded."""
+    a, b = a.astype(precision), b.astype(precision)
+    return jax.lax.dot_general(a, b, (((1,), (axis,)), ((), ())), preferred_element_type=jnp.float32)
