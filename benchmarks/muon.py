@@ -52,10 +52,8 @@ def main() -> None:
         jax.block_until_ready(steps)
         seconds = (time.perf_counter() - began) / UPDATES
         rows[name] = {"seconds": seconds, "compile_seconds": compile_seconds}
-        first = rows["optax"]["seconds"]
-        print(
-            f"{name}: {seconds * 1e3:.1f} ms, {first / seconds:.1f} times optax's speed; compiled in {compile_seconds:.1f} s"
-        )
+        times = rows["optax"]["seconds"] / seconds
+        print(f"{name}: {seconds * 1e3:.1f} ms, {times:.1f} times optax's speed; compiled in {compile_seconds:.1f} s")
     if out:
         numbers = sum(int(jnp.size(w)) for w in weights)
         out.write_text(
