@@ -170,7 +170,8 @@ def adapt(
         run: Folder of a run, or a file made by `mmaml export`.
         support: The labelled examples: a CSV file with the columns x (or x1, x2, …) and y; or, of images, a folder with
             one sub-folder for each class, named by it.
-        query: What to predict: a CSV file with the columns x (or x1, x2, …); or a picture or a folder of pictures.
+        query: What to predict: a CSV file with the columns x (or x1, x2, …); or a picture or a folder of pictures. A
+            column y, or folders named like those of the support set, give answers, and the predictions are judged.
         out: CSV file for the predictions; default: standard output.
         steps: Gradient steps; default: as in meta-training.
         mode: The task's mode; only Multi-MAML needs it.
@@ -191,9 +192,12 @@ def adapt(
         return
     if out is None:
         print(predictions.to_csv(), end="")
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    if score := predictions.score:
+        console.print(f"{score.name.capitalize()}: {score.value:.4g} over {score.queries} with known answers.")
     if (neighbours := predictions.task.mode_neighbours) and len(model.modes) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in neighbours.items())
-        Console(stderr=True).print(f"The training tasks most like this one: {shares}.", soft_wrap=True, highlight=False)
+        console.print(f"The training tasks most like this one: {shares}.")
 
 
 @app.command

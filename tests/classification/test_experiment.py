@@ -87,6 +87,24 @@ def test_adapt_to_folders_of_pictures(capsys, run, shapes):
         assert label == header[2 + int(np.argmax([float(p) for p in probabilities]))]
 
 
+def test_labels_are_judged_where_the_query_has_folders_of_classes(capsys, run, shapes):
+    support, query = shapes / "support", shapes / "judged"
+    shutil.copytree(support, query)
+    shutil.copy(query / "dark" / "0.png", query / "dark" / "b.png")
+    code, out, err = mmaml_command(capsys, "adapt {} --support {} --query {}", run, support, query)
+    header, *rows = [line.split(",") for line in out.splitlines()]
+    assert code == 0 and header == ["image", "label", "given", "bright", "dark"]
+    files, given = sorted(query.rglob("*.png")), ["bright"] * 3 + ["dark"] * 4
+    assert [row[0] for row in rows] == [str(file.relative_to(query)) for file in files]
+    assert [row[2] for row in rows] == given
+    right = sum(row[1] == row[2] for row in rows) / 7
+    assert f"Accuracy: {right:.4g} over 7 with known answers." in err
+    task = mmaml.load(run).adapt(sorted(support.rglob("*.png")), ["bright"] * 3 + ["dark"] * 3)
+    assert task.score(files, given) == pytest.approx(right)
+    with pytest.raises(ValueError, match="there are 7 images and 1 labels"):
+        task.score(files, ["dark"])
+
+
 @pytest.mark.parametrize(
     ("support", "query", "message"),
     [
@@ -94,10 +112,13 @@ def test_adapt_to_folders_of_pictures(capsys, run, shapes):
         ("support/dark", "query", "0.png is an image outside"),
         ("nowhere", "query", "has no class folders with images"),
         ("support", "nowhere", "nowhere cannot be read"),
-        ("support", "support", "support has no images"),
+        ("support", ".", "has no images (.png"),
+        ("support", "other", "nothing is named like no class of the support set (bright, dark), as others in"),
     ],
 )
 def test_adapt_says_what_is_wrong_with_the_folders(capsys, run, shapes, support, query, message):
+    for name in ("bright", "nothing"):
+        (shapes / "other" / name).mkdir(parents=True)
     code, _, err = mmaml_command(capsys, "adapt {} --support {} --query {}", run, shapes / support, shapes / query)
     assert code == 2 and message in err
 

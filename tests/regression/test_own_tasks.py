@@ -8,6 +8,7 @@ import jax
 import jax.random as jr
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
@@ -305,6 +306,33 @@ def test_predictions_are_written_with_all_digits_that_mean_something(tmp_path, y
     predicted = model.adapt(table.x, table.y, steps=1).predict(table.x)
     assert len(set(written)) == 5
     np.testing.assert_allclose(np.subtract(written, predicted) / y_std, 0, atol=1e-6)
+
+
+def test_predictions_are_judged_where_the_query_has_answers(tmp_path):
+    model = linear_model()
+    support = write(tmp_path / "s.csv", "x1,x2,y\n1,2,3\n0,1,0\n2,2,-1\n")
+    query = write(tmp_path / "q.csv", "x1,x2,y\n1,1,0.5\n3,0,\n0,0,-2\n")
+    made = adapt_files(model, support, query, steps=1, mode=None)
+    y = [row["y"] for row in made.rows]
+    assert [row["given"] for row in made.rows] == [0.5, None, -2.0]
+    assert made.score == ("mean squared error", pytest.approx(((y[0] - 0.5) ** 2 + (y[2] + 2) ** 2) / 2, rel=1e-4), 2)
+    assert made.to_csv().splitlines()[2].endswith(f"{y[1]},")
+    write(query, "x1,x2,y\n1,1,\n3,0,\n")
+    unknown = adapt_files(model, support, query, steps=1, mode=None)
+    assert unknown.score is None and [*unknown.rows[0]] == ["x1", "x2", "y"]
+    write(query, "x1,x2,y\n1,1,about 3\n")
+    with pytest.raises(UserError, match=r"q[.]csv, row 2, column y: 'about 3' is not a finite number"):
+        adapt_files(model, support, query, steps=1, mode=None)
+
+
+def test_the_score_is_scikit_learn_s():
+    x, y = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 3.0], [1.0, 1.0]]), np.array([1.0, 2.0, -1.0, 0.0])
+    fitted = linear_model().adapt(x, y)
+    assert fitted.score(x, y) == pytest.approx(r2_score(y, fitted.predict(x)), rel=1e-6)
+    with pytest.raises(ValueError, match="x has 4 points and y 3"):
+        fitted.score(x, y[:3])
+    with pytest.raises(ValueError, match=r"y is 2[.]0 at all 4 points"):
+        fitted.score(x, [2, 2, 2, 2])
 
 
 def test_columns_of_a_data_frame_are_known_by_name():

@@ -8,7 +8,7 @@ import jax.random as jr
 
 from mmaml.core.network import TaskModel
 from mmaml.nn.mlp import MLP
-from mmaml.supervised.predictions import Predictions
+from mmaml.supervised.predictions import Predictions, Score
 from mmaml.supervised.use import AdaptedTask
 
 
@@ -21,4 +21,6 @@ def test_predictions_can_be_read_back():
     header, *read = csv.reader(made.to_csv().splitlines())
     assert header == ["x", "label", "shares.label"] and [[float(x), label, float(y)] for x, label, y in read] == rows
     said = json.loads(json.dumps(made.to_dict()))
-    assert said == {"predictions": made.rows, "mode_neighbours": {"m": 1.0}}
+    assert said == {"predictions": made.rows, "score": None, "mode_neighbours": {"m": 1.0}}
+    judged = json.loads(json.dumps(made._replace(score=Score("accuracy", 0.5, 2)).to_dict()))
+    assert judged == said | {"score": {"name": "accuracy", "value": 0.5, "queries": 2}}

@@ -29,7 +29,7 @@ from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, output
 
 
 class AdaptedClassifier(AdaptedTask):
-    """The model of one task. `predict`, `predict_proba` and `classes_` as in scikit-learn.
+    """The model of one task. `predict`, `predict_proba`, `score` and `classes_` as in scikit-learn.
 
     `embedding` and `mode_neighbours` as in `AdaptedTask`.
     """
@@ -70,6 +70,13 @@ class AdaptedClassifier(AdaptedTask):
     def predict(self, images: Any) -> np.ndarray:
         """The likeliest class of each image."""
         return self.classes_[self.predict_proba(images).argmax(-1)]
+
+    def score(self, images: Any, labels: Sequence[Any]) -> float:
+        """The share of images whose likeliest class is their label. Raises `ValueError` for other numbers of these."""
+        predicted = self.predict(images)
+        if len(predicted) != len(labels):
+            raise ValueError(f"there are {len(predicted)} images and {len(labels)} labels; give each image one label.")
+        return float(np.mean(predicted == np.asarray(labels)))
 
 
 @dataclass(frozen=True, eq=False)

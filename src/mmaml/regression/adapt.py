@@ -1,11 +1,14 @@
 """`mmaml adapt` of a regression model: CSV files in, predictions out."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.tables import Table, input_columns, read_table
 from mmaml.runs.errors import UserError
-from mmaml.supervised.predictions import Predictions
+from mmaml.supervised.predictions import Predictions, Score
 
 
 def adapt_files(
@@ -13,9 +16,10 @@ def adapt_files(
 ) -> Predictions:
     """Adapt `model` to the points in the CSV file `support`, and predict y for those in `query`.
 
+    Where `query` has a column y itself, that is given beside the predictions, and they are judged by it.
     Raises `UserError` for files that cannot be used.
     """
-    few, where = read_table(support), read_table(query, with_targets=False)
+    few, where = read_table(support), read_table(query, all_targets=False)
     for table in (few, where):
         _check_inputs(table, len(model.scaler.x_mean))
     try:
@@ -25,7 +29,13 @@ def adapt_files(
         raise UserError(str(error)) from error
     columns, decimals = [*input_columns(where.x.shape[1]), "y"], model.scaler.y_decimals
     numbers = ([*map(float, x), round(float(y), decimals)] for x, y in zip(where.x, predictions, strict=True))
-    return Predictions([dict(zip(columns, row, strict=True)) for row in numbers], adapted)
+    rows: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in numbers]
+    known = np.isfinite(where.y)
+    if not known.any():
+        return Predictions(rows, adapted)
+    rows = [row | {"given": float(y) if k else None} for row, y, k in zip(rows, where.y, known, strict=True)]
+    error = float(np.mean((predictions - where.y)[known] ** 2))
+    return Predictions(rows, adapted, Score("mean squared error", error, int(known.sum())))
 
 
 def _check_inputs(table: Table, in_size: int) -> None:

@@ -25,7 +25,10 @@ from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, output
 
 
 class AdaptedRegressor(AdaptedTask):
-    """The model of one task. `predict` as in scikit-learn; `embedding` and `mode_neighbours` as in `AdaptedTask`."""
+    """The model of one task. `predict` and `score` as in scikit-learn.
+
+    `embedding` and `mode_neighbours` as in `AdaptedTask`.
+    """
 
     def __init__(self, model: TaskModel, scaler: Scaler, known: EmbeddedTasks | None, modes: tuple[str, ...]):
         super().__init__(model, known, modes)
@@ -35,6 +38,18 @@ class AdaptedRegressor(AdaptedTask):
         """Predictions at `x`, as in `RegressionModel.adapt`."""
         inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
         return self._scaler.unscale_y(np.asarray(outputs(self._model, jnp.asarray(inputs))))
+
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+        """R², the share of the variance of `y` that the predictions at `x` explain; 1 at best.
+
+        Both as in `RegressionModel.adapt`. Raises `ValueError` for what does not fit, and for y that does not vary.
+        """
+        predicted, targets = self.predict(x), _targets(y)
+        if len(predicted) != len(targets):
+            raise ValueError(f"x has {len(predicted)} points and y {len(targets)}; both must have the same.")
+        if not (variance := targets.var()):
+            raise ValueError(f"y is {targets[0]} at all {len(targets)} points; R² is of what varies.")
+        return float(1 - np.mean((predicted - targets) ** 2) / variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +75,7 @@ class RegressionModel:
         Raises `ValueError` for shapes or values that do not fit.
         """
         inputs = _inputs(x, len(self.scaler.x_mean))
-        targets = _numbers(y, "y")
-        targets = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
-        if targets.ndim != 1:
-            raise ValueError(f"y has the shape {targets.shape}; it must be (points,).")
+        targets = _targets(y)
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(f"x has {len(inputs)} points and y {len(targets)}; both must have the same, at least one.")
         support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
@@ -103,6 +115,14 @@ def _inputs(x: ArrayLike, in_size: int) -> Float[np.ndarray, "points in"]:
             f"x has the shape {np.shape(x)}; it must be (points, {in_size}){' or (points,)' * (in_size == 1)}."
         )
     return inputs
+
+
+def _targets(y: ArrayLike) -> Float[np.ndarray, " points"]:
+    targets = _numbers(y, "y")
+    targets = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
+    if targets.ndim != 1:
+        raise ValueError(f"y has the shape {targets.shape}; it must be (points,).")
+    return targets
 
 
 def _numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:

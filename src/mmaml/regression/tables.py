@@ -24,7 +24,7 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 @dataclass(frozen=True)
 class Table:
-    """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`.
+    """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`, NaN where it is not known.
 
     `place` is where they were read, in words, and `unread` names the columns that do not count.
     """
@@ -45,11 +45,11 @@ def input_columns(in_size: int) -> list[str]:
     return ["x"] if in_size == 1 else [f"x{i}" for i in range(1, in_size + 1)]
 
 
-def read_table(path: Path, *, with_targets: bool = True) -> Table:
+def read_table(path: Path, *, all_targets: bool = True) -> Table:
     """Read one CSV file with a header: `x` or `x1`, `x2`, …, and `y`; other columns are ignored.
 
-    Without `with_targets`, `y` need not be there and is zero. Raises `UserError` naming file, row and column, also for
-    a file of several tasks.
+    Without `all_targets`, `y` need not be there, or may have empty cells. Raises `UserError` naming file, row and
+    column, also for a file of several tasks.
     """
     header, rows = _read_cells(path)
     if "task" in header and len(tasks := {row[header.index("task")] for row in rows.values()}) > 1:
@@ -57,7 +57,7 @@ def read_table(path: Path, *, with_targets: bool = True) -> Table:
             f"{path} has points of {len(tasks)} tasks, says its column `task`, where those of one are wanted. A file "
             "of many tasks can be given to --data itself, not in a folder; else rename that column."
         )
-    return _table(path, str(path), header, rows, with_targets)
+    return _table(path, str(path), header, rows, all_targets)
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Table]]:
@@ -100,22 +100,23 @@ def _columns(path: Path, header: list[str]) -> str:
     return f"{path} has the columns {', '.join(header)}"
 
 
-def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]], with_targets: bool = True) -> Table:
+def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]], all_targets: bool = True) -> Table:
     """The points in `rows` of the file at `path`."""
     seen = [name for name in header if re.fullmatch(r"[xX]\d*", name)]
     inputs = ["x"] if seen == ["x"] else [f"x{i}" for i in range(1, len(seen) + 1)]
     if not seen or sorted(seen) != sorted(inputs):
         raise UserError(f"{_columns(path, header)}; the inputs must be x, or x1, x2, … without a gap, each once.")
-    if header.count("y") > 1 or (with_targets and "y" not in header):
+    if header.count("y") > 1 or (all_targets and "y" not in header):
         raise UserError(f"{_columns(path, header)}; there must be one column y with the targets.")
 
-    def numbers(column: str) -> list[float]:
-        cell = header.index(column)
-        return [_number(row[cell], f"{path}, row {line}, column {column}") for line, row in rows.items()]
+    def numbers(column: str, may_be_empty: bool = False) -> list[float]:
+        cells = {f"{path}, row {line}, column {column}": row[header.index(column)] for line, row in rows.items()}
+        return [_number(cell, place) if cell or not may_be_empty else math.nan for place, cell in cells.items()]
 
     x = np.array([numbers(column) for column in inputs]).T
+    y = np.array(numbers("y", not all_targets)) if "y" in header else np.full(len(x), math.nan)
     unread = tuple(name for name in header if name not in {*inputs, "y", "task", "mode"})
-    return Table(place, x, np.array(numbers("y")) if with_targets else np.zeros(len(x)), unread)
+    return Table(place, x, y, unread)
 
 
 def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:

@@ -8,8 +8,16 @@ from typing import Any, NamedTuple
 from mmaml.supervised.use import AdaptedTask
 
 
+class Score(NamedTuple):
+    """The `value` of the measure `name` over the `queries` whose true answers are known."""
+
+    name: str
+    value: float
+    queries: int
+
+
 class Predictions(NamedTuple):
-    """What is said of each query, and the `task`'s model that it comes from.
+    """What is said of each query, the `task`'s model that it comes from, and its `score` if queries had answers.
 
     All `rows` have the same keys. A value may be a dictionary, whose entries are columns in CSV; one that is named like
     another column has the dictionary's name before its own.
@@ -17,6 +25,7 @@ class Predictions(NamedTuple):
 
     rows: Sequence[dict[str, Any]]
     task: AdaptedTask
+    score: Score | None = None
 
     def to_csv(self) -> str:
         """The table as CSV, with a header."""
@@ -28,8 +37,9 @@ class Predictions(NamedTuple):
         return text.getvalue()
 
     def to_dict(self) -> dict[str, Any]:
-        """The rows and the task's `mode_neighbours`, ready for JSON."""
-        return {"predictions": self.rows, "mode_neighbours": self.task.mode_neighbours}
+        """The rows, the score and the task's `mode_neighbours`, ready for JSON."""
+        score = None if self.score is None else self.score._asdict()
+        return {"predictions": self.rows, "score": score, "mode_neighbours": self.task.mode_neighbours}
 
 
 def _cells(name: str, value: Any, taken: Sequence[str]) -> list[tuple[str, Any]]:
