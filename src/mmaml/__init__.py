@@ -6,14 +6,13 @@ from mmaml.api import resume as resume
 from mmaml.api import train as train
 from mmaml.classification.model import AdaptedClassifier as AdaptedClassifier
 from mmaml.classification.model import ClassificationModel as ClassificationModel
+from mmaml.core.adapt import adapt as adapt
 from mmaml.core.inner import InnerLoop as InnerLoop
-from mmaml.core.inner import LearnedRates as LearnedRates
-from mmaml.core.inner import adapt as adapt
-from mmaml.core.inner import formed as formed
 from mmaml.core.learners import MAML as MAML
 from mmaml.core.learners import MMAML as MMAML
 from mmaml.core.learners import AbstractLearner as AbstractLearner
 from mmaml.core.learners import MultiMAML as MultiMAML
+from mmaml.core.materialised import formed as formed
 from mmaml.core.meta import MetaState as MetaState
 from mmaml.core.meta import MetaTrainer as MetaTrainer
 from mmaml.core.modulation import OPERATORS as OPERATORS
@@ -27,6 +26,7 @@ from mmaml.core.modulation import modulate as modulate
 from mmaml.core.network import AbstractNetwork as AbstractNetwork
 from mmaml.core.network import MetaOnly as MetaOnly
 from mmaml.core.network import TaskModel as TaskModel
+from mmaml.core.rates import LearnedRates as LearnedRates
 from mmaml.core.task import AbstractTaskSource as AbstractTaskSource
 from mmaml.core.task import Mixture as Mixture
 from mmaml.core.task import Samples as Samples

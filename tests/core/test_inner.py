@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.core.inner import InnerLoop, LearnedRates, adapt, formed
+from mmaml.core.adapt import adapt
+from mmaml.core.inner import InnerLoop
+from mmaml.core.materialised import formed
 from mmaml.core.modulation import FiLM
 from mmaml.core.network import AbstractNetwork, TaskModel
+from mmaml.core.rates import LearnedRates
 from mmaml.core.task import Samples
 from tests.core.problems import CONTEXTS, film, mse, network, samples
 

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import Mesh
 
 from mmaml import MAML, InnerLoop, TaskModel
-from mmaml.core.inner import gradient_step
+from mmaml.core.materialised import gradient_step
 from mmaml.nn.distribution import Gaussian
 from mmaml.rl.experience import Experience
 from mmaml.rl.explore import Exploration

@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-from mmaml.core.inner import InnerLoop, Loss, adapt
+from mmaml.core.adapt import adapt
+from mmaml.core.inner import InnerLoop, Loss
 from mmaml.core.modulation import Modulator
 from mmaml.core.network import AbstractNetwork, TaskModel
 from mmaml.core.task import Samples
@@ -40,7 +41,7 @@ class AbstractLearner(eqx.Module):
     def adapt(
         self, support: Samples, mode: Int[Array, ""], loss: Loss, *, steps: int | None = None
     ) -> Iterator[TaskModel]:
-        """The task's model after 0, 1, …, `steps` gradient steps; see `mmaml.core.inner.adapt`."""
+        """The task's model after 0, 1, …, `steps` gradient steps; see `mmaml.core.adapt.adapt`."""
         return adapt(self.inner_for(mode), self.condition(support, mode), support, loss, steps=steps)
 
     def inner_for(self, mode: Int[Array, ""]) -> InnerLoop:

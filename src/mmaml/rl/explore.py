@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from mmaml.core.inner import Loss, gradient_step
+from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.materialised import gradient_step
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment

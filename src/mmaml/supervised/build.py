@@ -8,13 +8,14 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from mmaml.core.inner import InnerLoop, LearnedRates, Loss
+from mmaml.core.inner import InnerLoop, Loss
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import MetaTrainer
 from mmaml.core.muon import muon
 from mmaml.core.network import AbstractNetwork
 from mmaml.core.parallel import devices_for
 from mmaml.core.precision import Precision
+from mmaml.core.rates import LearnedRates
 from mmaml.core.task import AbstractTaskSource
 from mmaml.supervised.config import SupervisedConfig
 

@@ -1,0 +1,40 @@
+"""The inner loop: θ_{s+1} = θ_s − α ∇_θ L(f(·; θ_s, τ), support) with τ fixed (paper, Algorithm 1)."""
+
+from collections.abc import Iterator
+
+from mmaml.core.dual import dual
+from mmaml.core.inner import InnerLoop, Loss, whole_steps
+from mmaml.core.materialised import materialised
+from mmaml.core.network import AbstractNetwork, TaskModel
+from mmaml.core.rates import LearnedRates
+from mmaml.core.task import Samples
+
+
+def adapt(
+    inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, *, steps: int | None = None
+) -> Iterator[TaskModel]:
+    """Yield the task's model after 0, 1, …, `steps` gradient steps (default: those of meta-training).
+
+    After steps of the dual engine a layer is no `eqx.nn.Linear` but what computes the same: `formed` has its weights.
+
+    Raises `ValueError` for `steps` that are no whole number or less than 0, or if the dual engine is asked for where it
+    does not apply.
+    """
+    steps = inner.steps if steps is None else whole_steps(steps)
+    model = TaskModel(model.network.unsettle(), model.modulation, model.embedding)
+    take = dual if _choose_dual(inner, model.network) else materialised
+    for adapted in take(inner, model, support, loss, steps):
+        settled = adapted.network.settle(support.inputs, adapted.modulation)
+        yield TaskModel(settled, adapted.modulation, adapted.embedding)
+
+
+def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:
+    per_parameter = isinstance(inner.rates, LearnedRates) and inner.rates.per_parameter
+    obstacle = (
+        (not network.linear_once and "the network does not declare `linear_once`")
+        or (inner.clip_value is not None and "`clip_value` needs every entry of the gradient; use `clip_norm`")
+        or (per_parameter and "step sizes per parameter need every entry of the gradient; use one per layer")
+    )
+    if inner.engine == "dual" and obstacle:
+        raise ValueError(f"the dual engine cannot be used: {obstacle}, or take engine='auto'")
+    return inner.engine == "dual" or (inner.engine == "auto" and not obstacle)
