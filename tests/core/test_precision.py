@@ -1,6 +1,6 @@
 """What products are rounded to."""
 
-from pathlib import Path
+import io
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ from mmaml.core.precision import fastest_precision, product
 
 @pytest.mark.parametrize(("flags", "expected"), [("avx512f amx_bf16 amx_tile", "bfloat16"), ("avx2 fma", "float32")])
 def test_the_fastest_precision_is_what_the_processor_has_units_for(monkeypatch, flags, expected):
-    monkeypatch.setattr(Path, "read_text", lambda path: f"flags : fpu {flags} sse2\n")
+    described = f"processor : 0\nflags : fpu {flags} sse2\nprocessor : 1\n"
+    monkeypatch.setattr("mmaml.core.precision.open", lambda path: io.StringIO(described), raising=False)
     assert fastest_precision() == expected
 
 

@@ -198,14 +198,14 @@ def test_numbers_are_read_as_people_write_them(tmp_path, text):
 
 def test_what_is_not_read_is_spoken_of(tmp_path):
     for i in range(3):
-        write(tmp_path / f"{i}.csv", f"x1,x_2,y,id\n1,2,{i},a\n1,2,3,b\n")
+        write(tmp_path / f"{i}.csv", f"x1,x_2,y,mode\n1,2,{i},a\n1,2,3,b\n")
     for name in ("readme.txt", "b/c.tsv", ".hidden", ".git/config"):
         write(tmp_path / name, "")
     with pytest.warns(Note) as notes:
         load_tasks(tmp_path, 1, 1)
     said = sorted(str(note.message) for note in notes)
     assert said == [
-        f"columns of {tmp_path} that are not read: x_2, id.",
+        f"columns of {tmp_path} that are not read: x_2, mode (in a folder, sub-folders are the modes).",
         f"files in {tmp_path} that are left out, since they are no CSV files: b/c.tsv, readme.txt.",
     ]
 

@@ -1,5 +1,9 @@
 """What a run depends on besides its configuration."""
 
+import errno
+import os
+import tempfile
+
 import jax
 import pytest
 
@@ -14,3 +18,13 @@ def test_where_programs_cannot_be_kept_it_is_said_and_goes_on(tmp_path, monkeypa
     with pytest.warns(Note, match="every start compiles anew; set MMAML_CACHE"):
         prepare_jax(1)
     assert jax.config.jax_compilation_cache_dir == before
+
+
+def test_a_folder_for_programs_that_takes_none_is_spoken_of(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setenv("MMAML_CACHE", str(tmp_path))
+    with pytest.warns(Note, match=r"compiled \(Read-only file system\), so every start compiles anew"):
+        prepare_jax(1)

@@ -1,6 +1,5 @@
 """How finely the factors of large matrix products are rounded."""
 
-from pathlib import Path
 from typing import Literal
 
 import jax
@@ -15,9 +14,11 @@ Precision = Literal["float32", "bfloat16"]
 def fastest_precision() -> Precision:
     """`bfloat16` where the processor has matrix units for it (AMX, as far as Linux tells), else `float32`."""
     try:
-        return "bfloat16" if "amx_bf16" in Path("/proc/cpuinfo").read_text().split() else "float32"
+        with open("/proc/cpuinfo") as processors:
+            flags = next((line for line in processors if line.startswith("flags")), "")
     except OSError:
-        return "float32"
+        flags = ""
+    return "bfloat16" if "amx_bf16" in flags.split() else "float32"
 
 
 def product(

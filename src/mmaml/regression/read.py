@@ -29,7 +29,8 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
                 "must have the same."
             )
     if unread := dict.fromkeys(name for table in (first, *others) for name in table.unread):
-        warnings.warn(f"columns of {path} that are not read: {', '.join(unread)}.", Note, stacklevel=2)
+        modes = " (in a folder, sub-folders are the modes)" if "mode" in unread else ""
+        warnings.warn(f"columns of {path} that are not read: {', '.join(unread)}{modes}.", Note, stacklevel=2)
     return by_mode
 
 

@@ -57,7 +57,7 @@ def read_table(path: Path, *, all_targets: bool = True) -> Table:
             f"{path} has points of {len(tasks)} tasks, says its column `task`, where those of one are wanted. A file "
             "of many tasks can be given to --data itself, not in a folder; else rename that column."
         )
-    return _table(path, str(path), header, rows, all_targets)
+    return _table(path, str(path), header, rows, ("task",), all_targets=all_targets)
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Table]]:
@@ -85,7 +85,8 @@ def read_tables(path: Path) -> dict[str, dict[str, Table]]:
         lines.setdefault((mode, label("task", line)), []).append(line)
     by_mode: dict[str, dict[str, Table]] = {}
     for mode, task in sorted(lines):
-        table = _table(path, f"{path}, task {task}", header, {line: rows[line] for line in lines[mode, task]})
+        of_task = {line: rows[line] for line in lines[mode, task]}
+        table = _table(path, f"{path}, task {task}", header, of_task, ("task", "mode"))
         name = f"{_without_slash(mode)}/{_without_slash(task)}" if has_modes else task
         by_mode.setdefault(mode, {})[name] = table
     return by_mode
@@ -100,8 +101,16 @@ def _columns(path: Path, header: list[str]) -> str:
     return f"{path} has the columns {', '.join(header)}"
 
 
-def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]], all_targets: bool = True) -> Table:
-    """The points in `rows` of the file at `path`."""
+def _table(
+    path: Path,
+    place: str,
+    header: list[str],
+    rows: dict[int, list[str]],
+    labels: tuple[str, ...],
+    *,
+    all_targets: bool = True,
+) -> Table:
+    """The points in `rows` of the file at `path`; of other columns `labels` have been read already."""
     seen = [name for name in header if re.fullmatch(r"[xX]\d*", name)]
     inputs = ["x"] if seen == ["x"] else [f"x{i}" for i in range(1, len(seen) + 1)]
     if not seen or sorted(seen) != sorted(inputs):
@@ -115,7 +124,7 @@ def _table(path: Path, place: str, header: list[str], rows: dict[int, list[str]]
 
     x = np.array([numbers(column) for column in inputs]).T
     y = np.array(numbers("y", not all_targets)) if "y" in header else np.full(len(x), math.nan)
-    unread = tuple(name for name in header if name not in {*inputs, "y", "task", "mode"})
+    unread = tuple(name for name in header if name not in {*inputs, "y", *labels})
     return Table(place, x, y, unread)
 
 

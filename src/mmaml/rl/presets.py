@@ -20,12 +20,14 @@ from mmaml.runs.config import require, require_sizes
 class Kind:
     """What a run takes in one kind of environment, whatever its modes.
 
+    - `words`: what it is about, for a list of presets.
     - `iterations`: meta-iterations of each budget but `smoke`, which takes 2.
     - `evaluation_tasks`: tasks in the final evaluation; `smoke` takes 12.
     - `tasks_on_map`: tasks on a map of embeddings, at most.
     - `options`: those of the preset.
     """
 
+    words: str
     iterations: dict[Budget, int]
     evaluation_tasks: int
     tasks_on_map: int
@@ -36,6 +38,7 @@ class Kind:
 _TRPO = {"objective": "trpo", "inner_loss": "log-likelihood", "inner_steps": 1, "inner_lr": 0.1}
 _KINDS: dict[Callable[..., Any], Kind] = {
     PointMass: Kind(
+        words="a point that looks for its goal",
         iterations={"demo": 40, "cpu": 401, "paper": 401},
         evaluation_tasks=1_000,
         tasks_on_map=600,
@@ -43,26 +46,44 @@ _KINDS: dict[Callable[..., Any], Kind] = {
         options={"inner_steps": 2, "inner_lr": 0.01, "meta_lr": 1e-3},
     ),
     Reacher: Kind(
+        words="an arm that looks for its goal (MuJoCo)",
         iterations={"demo": 20, "cpu": 501, "paper": 501},
         evaluation_tasks=400,
         tasks_on_map=120,
         options={"inner_steps": 2, "inner_lr": 0.1, "meta_lr": 1e-3},
     ),
     Ant: Kind(
+        words="a four-legged body that walks to its goal (MuJoCo)",
         iterations={"demo": 3, "cpu": 60, "paper": 1001},
         evaluation_tasks=80,
         tasks_on_map=40,
         options={"inner_steps": 3, "inner_lr": 0.1, "meta_lr": 1e-3},
     ),
     Navigation: Kind(
-        iterations={"demo": 40, "cpu": 500, "paper": 500}, evaluation_tasks=1_000, tasks_on_map=600, options=_TRPO
+        words="a point whose goal is on one of two sides",
+        iterations={"demo": 40, "cpu": 500, "paper": 500},
+        evaluation_tasks=1_000,
+        tasks_on_map=600,
+        options=_TRPO,
     ),
-    **dict.fromkeys(
-        (CheetahLocation, CheetahSpeed),
-        Kind(iterations={"demo": 5, "cpu": 100, "paper": 500}, evaluation_tasks=80, tasks_on_map=40, options=_TRPO),
-    ),
+    **{
+        environment: Kind(
+            words=f"a half-cheetah that runs {aim}, forwards or backwards (MuJoCo)",
+            iterations={"demo": 5, "cpu": 100, "paper": 500},
+            evaluation_tasks=80,
+            tasks_on_map=40,
+            options=_TRPO,
+        )
+        for environment, aim in ((CheetahLocation, "to a place"), (CheetahSpeed, "at a speed"))
+    },
 }
-_OWN = Kind(iterations={"demo": 20, "cpu": 200, "paper": 500}, evaluation_tasks=80, tasks_on_map=40, options={})
+_OWN = Kind(
+    words="your own environment",
+    iterations={"demo": 20, "cpu": 200, "paper": 500},
+    evaluation_tasks=80,
+    tasks_on_map=40,
+    options={},
+)
 
 
 def kind_of(environment: str) -> Kind:
@@ -165,7 +186,9 @@ class PolicyConfig(ExperimentConfig):
     @property
     def description(self) -> str:
         """What the tasks are, in a few words."""
-        return f"meta-reinforcement learning: {self.environment or 'your own environment'}"
+        ours = ENVIRONMENTS.get(self.environment)
+        goals = f"; kinds of goals: {ours.args[0]}" if ours and ours.args else ""
+        return f"meta-reinforcement learning: {kind_of(self.environment).words}{goals}"
 
 
 PRESETS: dict[str, PolicyConfig] = {

@@ -86,7 +86,7 @@ class Checkpoints:
     def _damaged(self, step: int, error: Exception) -> UserError:
         return UserError(
             f"the checkpoint {self._path / str(step)} cannot be restored ({_reason(error)}). It is damaged or was made "
-            "with another configuration. Delete that folder to go on from an older checkpoint."
+            "with another configuration or version of mmaml. Delete that folder to go on from an older checkpoint."
         )
 
 

@@ -8,6 +8,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def prepare_jax(devices: int | None = None) -> None:
     cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
     try:
         cache.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache).close()
     except OSError as error:
         remedy = "so every start compiles anew; set MMAML_CACHE to a folder that can be written to"
         warnings.warn(f"compiled programs cannot be kept in {cache} ({error.strerror}), {remedy}.", Note, stacklevel=2)
