@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mmaml.classification.adapt import adapt_files as adapt_classification_files
+from mmaml.classification.experiment import REFERENCES as CLASSIFICATION_REFERENCES
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.figures import CAPTIONS as CLASSIFICATION_CAPTIONS
 from mmaml.classification.model import ClassificationModel
@@ -19,7 +20,8 @@ from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.table import TableSpec
 from mmaml.regression.adapt import adapt_files as adapt_regression_files
-from mmaml.regression.experiment import REFERENCES, RegressionExperiment
+from mmaml.regression.experiment import REFERENCES as REGRESSION_REFERENCES
+from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.figures import CAPTIONS as REGRESSION_CAPTIONS
 from mmaml.regression.figures import compare_fits
 from mmaml.regression.model import RegressionModel
@@ -73,7 +75,7 @@ REGRESSION = Domain(
     experiment=RegressionExperiment,
     model=RegressionModel.restore,
     tables=(TABLE1,),
-    glossary=REGRESSION_CAPTIONS | REFERENCES,
+    glossary=REGRESSION_CAPTIONS | REGRESSION_REFERENCES,
     adapt_files=adapt_regression_files,
     compare=compare_fits,
 )
@@ -83,7 +85,7 @@ CLASSIFICATION = Domain(
     experiment=ClassificationExperiment,
     model=ClassificationModel.restore,
     tables=(TABLE2, OMNIGLOT),
-    glossary=CLASSIFICATION_CAPTIONS,
+    glossary=CLASSIFICATION_CAPTIONS | CLASSIFICATION_REFERENCES,
     adapt_files=adapt_classification_files,
 )
 RL = Domain(

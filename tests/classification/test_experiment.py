@@ -176,6 +176,9 @@ def own(tmp_path_factory):
 def test_a_folder_of_one_s_own_is_not_taken_for_a_data_set(own):
     result = json.loads((own / "result.json").read_text())
     assert result["data"] == "digits" and mmaml.load(own).channels == 3
+    reference = result["reference"]
+    assert reference["name"] == "nearest mean picture" and 0 < reference["mean"] < 1
+    assert result["excess"]["mean"] == pytest.approx(result["stages"][-1]["mean"] - reference["mean"], abs=1e-6)
     assert ClassificationExperiment(mmaml.load(own).config).sources.train.sources[0].images.shape[0] == 10 * 3
 
 

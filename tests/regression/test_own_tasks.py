@@ -136,6 +136,9 @@ def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, c
         code, out, _ = mmaml_command(capsys, f"evaluate {{}} --tasks {tasks} --json", run)
         result = json.loads(out)
         assert code == 0 and result["held_out_files"] == 4 and list(result["stages"][-1]["per_mode"]) == MODES
+        reference, final = result["reference"], result["stages"][-1]
+        assert reference["name"] == "Gaussian process" and list(reference["per_mode"]) == MODES
+        assert result["excess"]["mean"] == pytest.approx(final["mean"] - reference["mean"], abs=1e-9)
         widths.append(result["stages"][-1]["ci95"])
     assert widths[1] > 0.5 * widths[0]
 

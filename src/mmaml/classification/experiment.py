@@ -1,5 +1,6 @@
 """Few-shot image classification in a run folder: what is trained, validated, evaluated and drawn."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,12 +13,13 @@ from jaxtyping import Float, Int, PRNGKeyArray
 from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
 from mmaml.classification.figures import write_figures
 from mmaml.classification.model import ClassificationModel
+from mmaml.classification.nearest import nearest_mean
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.tasks import ImageTasks
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.task import Mixture
+from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
-from mmaml.experiments.statistics import progress_numbers
+from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
@@ -27,6 +29,9 @@ from mmaml.supervised.use import landmarks
 
 VALIDATION_TASKS = 200
 TASKS_AT_ONCE = 20
+
+REFERENCES = {"nearest mean picture": "takes a picture for the class whose mean support picture differs least from it"}
+"""What stands beside a result, by name."""
 
 
 class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
@@ -75,7 +80,11 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         return progress_numbers(values)
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
-        """Accuracy on tasks of the test classes."""
+        """Accuracy on tasks of the test classes.
+
+        For the user's own images, `reference` is another classifier on the same tasks, the one of the nearest mean
+        picture, and `excess` the mean difference to it, task by task.
+        """
         values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
         more: dict[str, Any] = {
@@ -88,6 +97,10 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
             more["note"] = f"Its test classes are {classes}; the intervals do not say how it does on others."
+            drawn = _tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks)
+            others = np.concatenate([nearest_mean(some, config.way) for some in drawn])[:tasks].astype(np.float64)
+            more["reference"] = {"name": "nearest mean picture", **by_mode(others, modes, self.modes)}
+            more["excess"] = mean_and_ci(values[:, -1] - others)
         return Evaluation(values, modes, more)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
@@ -103,13 +116,18 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     def _accuracies(
         self, learner: AbstractLearner, source: Mixture, key: PRNGKeyArray, count: int, steps: int | None
     ) -> tuple[Float[np.ndarray, "tasks stages"], Int[np.ndarray, " tasks"]]:
-        """Accuracy on `count` tasks, drawn a few at a time since images take room; and the tasks' modes."""
+        """Accuracy on `count` tasks, and the tasks' modes."""
         values, modes = [], []
-        for i in range(-(-count // TASKS_AT_ONCE)):
-            tasks = _draw(source, jr.fold_in(key, i), TASKS_AT_ONCE)
+        for tasks in _tasks(source, key, count):
             values.append(evaluate(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1))
             modes.append(np.asarray(tasks.mode))
         return np.concatenate(values)[:count], np.concatenate(modes)[:count]
+
+
+def _tasks(source: Mixture, key: PRNGKeyArray, count: int) -> Iterator[Task]:
+    """At least `count` tasks, a few at a time since images take room."""
+    for i in range(-(-count // TASKS_AT_ONCE)):
+        yield _draw(source, jr.fold_in(key, i), TASKS_AT_ONCE)
 
 
 _draw = eqx.filter_jit(Mixture.sample)

@@ -7,12 +7,13 @@ from typing import ClassVar
 import equinox as eqx
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Task, groups_of
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
+from mmaml.regression import gaussian_process
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import write_figures
@@ -30,6 +31,7 @@ VALIDATION_TASKS = 1000
 REFERENCES = {
     "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
     "bayes-optimal, told": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
+    "Gaussian process": "fits each task's support points alone, with the kernel that suits the training tasks best",
 }
 """What stands beside a result, by name."""
 
@@ -74,9 +76,9 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
 
-        On the user's own data, tasks are grouped by file. For the published families, `reference` is the
-        Bayes-optimal predictor on the same tasks, which like Multi-MAML is told their modes, or like the others is not;
-        `excess` is the mean difference to it, task by task.
+        `reference` is another predictor on the same tasks, and `excess` the mean difference to it, task by task. On
+        the user's own data that is a Gaussian process, and tasks are grouped by file. For the published families it is
+        the Bayes-optimal predictor, which like Multi-MAML is told their modes, or like the others is not.
         """
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
         modes = np.asarray(batch.mode)
@@ -84,13 +86,14 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         if (files := groups_of(batch.mode, batch.origin)) is not None:
             count = len(np.unique(files))
             note = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
-            return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files)
-        told = self.config.learner == "multi-maml"
-        prediction = posterior_mean(batch, self.config.families, key=jr.key(0))
-        optimal = np.asarray(query_mse(prediction, batch, told=told))
-        name = "bayes-optimal, told" if told else "bayes-optimal"
-        reference = {"name": name, **by_mode(optimal, modes, self.modes)}
-        return Evaluation(errors, modes, {"reference": reference, "excess": mean_and_ci(errors[:, -1] - optimal)})
+            more = {"held_out_files": count, "note": note}
+            name, others = "Gaussian process", self._alone(batch)
+        else:
+            more = {}
+            name, others = self._optimal(batch)
+        reference = {"name": name, **by_mode(others, modes, self.modes, files)}
+        more |= {"reference": reference, "excess": mean_and_ci(errors[:, -1] - others, files)}
+        return Evaluation(errors, modes, more, files)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model with the scale of its numbers."""
@@ -102,9 +105,22 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         """Write Figures 2 and 3a of this run."""
         write_figures(folder, learner, self.sources, self.config)
 
+    def _alone(self, tasks: Task) -> Float[np.ndarray, " tasks"]:
+        """Errors of a Gaussian process."""
+        kernel = gaussian_process.fit_kernel(self.sources.train)
+        return self._in_units(gaussian_process.query_mse(tasks, kernel))
+
+    def _optimal(self, tasks: Task) -> tuple[str, Float[np.ndarray, " tasks"]]:
+        """Name and errors of the predictor that nothing can do better than."""
+        told = self.config.learner == "multi-maml"
+        prediction = posterior_mean(tasks, self.config.families, key=jr.key(0))
+        return "bayes-optimal, told" if told else "bayes-optimal", np.asarray(query_mse(prediction, tasks, told=told))
+
     def _held_out(self, key: PRNGKeyArray, count: int) -> Task:
         return eqx.filter_jit(self.sources.held_out.sample)(key, count)
 
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
-        errors = evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps)
-        return self.sources.scaler.y_std**2 * errors.astype(np.float64)
+        return self._in_units(evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps))
+
+    def _in_units(self, errors: Float[np.ndarray | Array, "*axes"]) -> Float[np.ndarray, "*axes"]:
+        return self.sources.scaler.y_std**2 * np.asarray(errors, np.float64)
