@@ -82,6 +82,45 @@ def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(t
     assert len(trained) == 8 and len(kept) == 4 and not trained & kept
 
 
+@pytest.mark.parametrize("modes", [True, False])
+def test_folders_train_and_test_say_what_is_held_out(tmp_path, modes):
+    make_folder(tmp_path / "all")
+    for part, names in (("train", "012"), ("test", "345")):
+        for mode in ("a", "b") if modes else ("b",):
+            for name in names:
+                text = (tmp_path / "all" / mode / f"{name}.csv").read_text()
+                write(tmp_path / "data" / part / (mode if modes else "") / f"{name}.csv", text)
+    sources = load_tasks(tmp_path / "data", 3, 4)
+    assert sources.train.modes == sources.held_out.modes == (("a", "b") if modes else ("tasks",))
+    names = [
+        f"{part}/{mode}{i}.csv"
+        for part, numbers in (("train", "012"), ("test", "345"))
+        for mode in (("a/", "b/") if modes else ("",))
+        for i in numbers
+    ]
+    assert [line.split()[0] for line in sources.files] == names
+    for source, allowed in ((sources.train, range(3)), (sources.held_out, range(3, 6))):
+        tasks = source.sample(jr.key(0), 100)
+        y = sources.scaler.unscale_y(np.asarray(tasks.query.targets).reshape(-1, 1))
+        assert set(np.round(y / 10).astype(int).ravel() % 10) == set(allowed)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["train/a/0", "test/a/0", "test/a/1", "val/a/0"], "has train and test, and beside them val. Put the tasks"),
+        (["train/0", "test/0", "test/1", "2"], "has train and test, and beside them 2.csv; put it"),
+        (["train/a/0", "train/b/0", "test/a/0", "test/a/1"], "has the modes a, b in train and a in test"),
+        (["train/a/0", "test/a/0"], r"mode 'a' has only .*test/a/0.csv in test; it takes at least 2 tasks"),
+    ],
+)
+def test_what_is_wrong_with_folders_train_and_test_is_said(tmp_path, files, message):
+    for number, name in enumerate(files):
+        write(tmp_path / f"{name}.csv", f"x,y\n0,{number}\n1,2\n")
+    with pytest.raises(UserError, match=message):
+        load_tasks(tmp_path, 1, 1)
+
+
 def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
     make_folder(tmp_path)
     scaler = load_tasks(tmp_path, 3, 4).scaler

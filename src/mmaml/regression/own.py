@@ -83,33 +83,32 @@ def _scaled(table: Table, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"
 def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) -> Sources:
     """Read a folder of CSV files, or one CSV file of many tasks.
 
-    Every fifth task of each mode, in a fixed random order, is held out, but two at least.
+    Held out are those in its sub-folder `test` if it has two, `train` and `test`; else every fifth task of each mode,
+    in a fixed random order, but two at least.
 
     Raises `UserError` that names file, row and column for anything that cannot be used, and if the tasks are not
     those of the list `known`, unless that is empty.
     """
-    by_mode = read_tasks(path)
-    digests = {name: table.digest for tables in by_mode.values() for name, table in tables.items()}
+    parts = read_tasks(path)
+    named = {name: table for by_mode in parts for tables in by_mode.values() for name, table in tables.items()}
+    digests = {name: table.digest for name, table in named.items()}
     if known:
         _refuse_changes(path, dict(line.rsplit(" ", 1) for line in known), digests)
-    train, held_out = {}, {}
-    for mode, named in by_mode.items():
-        tables = [*named.values()]
-        for table in tables:
-            if len(table.y) < shots + queries:
-                raise UserError(
-                    f"{table.place} has {len(table.y)} points, but a task needs {shots} support and {queries} query "
-                    "points. Remove it, or lower --shots or --queries."
-                )
-        if len(tables) <= LEAST_HELD_OUT:
+    for table in named.values():
+        if len(table.y) < shots + queries:
             raise UserError(
-                f"mode {mode!r} has only {'; '.join(table.place for table in tables)}; it takes at least "
-                f"{LEAST_HELD_OUT + 1} tasks, one to learn from and {LEAST_HELD_OUT} to be judged on."
+                f"{table.place} has {len(table.y)} points, but a task needs {shots} support and {queries} query "
+                "points. Remove it, or lower --shots or --queries."
             )
-        order = np.random.default_rng(0).permutation(len(tables))
-        kept = max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(tables)))
-        held_out[mode] = [tables[i] for i in order[:kept]]
-        train[mode] = [tables[i] for i in order[kept:]]
+    train, held_out = ({mode: [*tables.values()] for mode, tables in by_mode.items()} for by_mode in parts)
+    if not held_out:
+        train, held_out = _drawn_split(train)
+    for mode, tables in held_out.items():
+        if len(tables) < LEAST_HELD_OUT:
+            raise UserError(
+                f"mode {mode!r} has only {tables[0].place} in test; it takes at least {LEAST_HELD_OUT} tasks to be "
+                "judged on."
+            )
     learnt_from = [table for tables in train.values() for table in tables]
     scaler = Scaler.fit(np.concatenate([t.x for t in learnt_from]), np.concatenate([t.y for t in learnt_from]))
 
@@ -120,6 +119,22 @@ def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) 
     _speak_of_copies(digests)
     listing = tuple(f"{name} {digest}" for name, digest in digests.items())
     return Sources(source(train), source(held_out), scaler, listing)
+
+
+def _drawn_split(by_mode: dict[str, list[Table]]) -> tuple[dict[str, list[Table]], dict[str, list[Table]]]:
+    """The tables to learn from, and those to be judged on."""
+    train, held_out = {}, {}
+    for mode, tables in by_mode.items():
+        if len(tables) <= LEAST_HELD_OUT:
+            raise UserError(
+                f"mode {mode!r} has only {'; '.join(table.place for table in tables)}; it takes at least "
+                f"{LEAST_HELD_OUT + 1} tasks, one to learn from and {LEAST_HELD_OUT} to be judged on."
+            )
+        order = np.random.default_rng(0).permutation(len(tables))
+        kept = max(LEAST_HELD_OUT, round(HELD_OUT_SHARE * len(tables)))
+        held_out[mode] = [tables[i] for i in order[:kept]]
+        train[mode] = [tables[i] for i in order[kept:]]
+    return train, held_out
 
 
 def _speak_of_copies(digests: dict[str, str]) -> None:

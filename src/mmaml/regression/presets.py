@@ -23,8 +23,8 @@ class RegressionConfig(SupervisedConfig):
     families: tuple[str, ...] = field(kw_only=False)
     """Kinds of functions the tasks are drawn from."""
     data: str | None = None
-    """Your own tasks instead: a folder with one CSV file a task (x or x1, x2, …, and y), sub-folders being modes; or
-    one CSV file of all, with a column `task`, and `mode` if there are several."""
+    """Your own tasks instead: a folder with one CSV file a task (x or x1, x2, …, and y), sub-folders being modes, or
+    `train` and `test`; or one CSV file of all, with a column `task`, and `mode` if there are several."""
     data_files: tyro.conf.Suppress[tuple[str, ...]] = ()
     """Name and digest of each task in it when the run began, which must stay as they are."""
 

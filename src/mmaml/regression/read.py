@@ -7,11 +7,16 @@ from mmaml.regression.tables import UNNAMED, Table, read_table, read_tables
 from mmaml.runs.errors import Note, UserError
 
 
-def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
-    """The tasks at `path`, in alphabetical order: by mode, and in it by name.
+ByMode = dict[str, dict[str, Table]]
+"""Tasks by mode, and in it by name, in alphabetical order."""
 
-    In a folder every CSV file is a task, and sub-folders are modes if there are any. In a single file the column `task`
-    tells them apart, and the column `mode` is their mode if there is one.
+
+def read_tasks(path: Path) -> tuple[ByMode, ByMode]:
+    """The tasks at `path`: those to learn from, and those to be judged on, if it is said which.
+
+    In a folder every CSV file is a task, and sub-folders are modes if there are any. If there are two, `train` and
+    `test`, each is such a folder itself. In a single file the column `task` tells them apart, and the column `mode` is
+    their mode if there is one.
 
     Raises `UserError`, naming file, row and column, for what cannot be read, and for tasks of different inputs.
     """
@@ -20,8 +25,11 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
             f"{path} is neither a folder nor a file. --data takes a folder with one CSV file for each task, or one "
             "CSV file in which a column `task` tells them apart."
         )
-    by_mode = _read_folder(path) if path.is_dir() else read_tables(path)
-    first, *others = (table for tables in by_mode.values() for table in tables.values())
+    if path.is_dir():
+        train, test = _read_split(path) if _is_split(path) else (_read_folder(path), {})
+    else:
+        train, test = read_tables(path), {}
+    first, *others = (table for by_mode in (train, test) for tables in by_mode.values() for table in tables.values())
     for table in others:
         if table.x.shape[1] != first.x.shape[1]:
             raise UserError(
@@ -31,10 +39,39 @@ def read_tasks(path: Path) -> dict[str, dict[str, Table]]:
     if unread := dict.fromkeys(name for table in (first, *others) for name in table.unread):
         modes = " (in a folder, sub-folders are the modes)" if "mode" in unread else ""
         warnings.warn(f"columns of {path} that are not read: {', '.join(unread)}{modes}.", Note, stacklevel=2)
-    return by_mode
+    return train, test
 
 
-def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
+def _is_split(folder: Path) -> bool:
+    inner = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    if inner > {"train", "test"}:
+        others = ", ".join(sorted(inner - {"train", "test"}))
+        raise UserError(
+            f"{folder} has train and test, and beside them {others}. Put the tasks there into one of the two, or "
+            "rename train or test if all are modes."
+        )
+    return inner == {"train", "test"}
+
+
+def _read_split(folder: Path) -> tuple[ByMode, ByMode]:
+    if loose := _csv_files(folder, ""):
+        raise UserError(f"{folder} has train and test, and beside them {loose[0].name}; put it into one of the two.")
+    train, test = (
+        {
+            mode: {f"{part}/{name}": table for name, table in tables.items()}
+            for mode, tables in _read_folder(folder / part).items()
+        }
+        for part in ("train", "test")
+    )
+    if train.keys() != test.keys():
+        raise UserError(
+            f"{folder} has the modes {', '.join(train)} in train and {', '.join(test)} in test. Both must have the "
+            "same."
+        )
+    return train, test
+
+
+def _read_folder(folder: Path) -> ByMode:
     loose, inner, deeper = (_csv_files(folder, below) for below in ("", "*/", "*/*/**/"))
     if deeper:
         raise UserError(
@@ -47,7 +84,7 @@ def _read_folder(folder: Path) -> dict[str, dict[str, Table]]:
     if left_out := _others(folder):
         some = ", ".join(map(str, left_out[:3])) + ", …" * (len(left_out) > 3)
         warnings.warn(f"files in {folder} that are left out, since they are no CSV files: {some}.", Note, stacklevel=2)
-    by_mode: dict[str, dict[str, Table]] = {}
+    by_mode: ByMode = {}
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED
         by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)
