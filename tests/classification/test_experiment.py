@@ -377,7 +377,7 @@ def test_a_class_that_is_too_small_is_named_and_kinds_are_no_classes(capsys, tmp
                 Image.new("RGB", (9, 9), (i, j, 0)).save(folder / f"{j}.png")
     command = f"train classification {TINY} --way 2 --queries 3 --out {tmp_path / 'run'} --data {{}}"
     code, _, err = mmaml_command(capsys, command, tmp_path / "all" / "photos")
-    assert code == 2 and "the smallest is class5 with 2 images. Lower --way" in err
+    assert code == 2 and "The smallest is class5 with 2 images. Lower --shot" in err
     code, _, err = mmaml_command(capsys, command, tmp_path / "all")
     assert code == 2 and f"it is a kind of its own: give {tmp_path / 'all' / 'photos'} and the others" in err
 

@@ -114,9 +114,11 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
                 )
             )
         except ValueError as error:
+            too_few = "Lower --way, or add classes."
+            too_small = f"{_smallest(images, taken)}. Lower --shot or --queries, add images, or remove that class."
             raise DataError(
-                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}; "
-                f"{_smallest(images, taken)}. Lower --way, --shot or --queries, add images, or remove that class."
+                f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}. "
+                f"{too_few if len(part.counts) < config.way else too_small}"
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))
 
@@ -128,7 +130,7 @@ def _shares(images: ImageSet) -> str:
 
 def _smallest(images: ImageSet, split: Split) -> str:
     counts = np.where(images.class_split == SPLITS.index(split), np.bincount(images.labels), len(images.labels))
-    return f"the smallest is {images.class_names[counts.argmin()]} with {counts.min()} images"
+    return f"The smallest is {images.class_names[counts.argmin()]} with {counts.min()} images"
 
 
 def make_learner(
