@@ -20,6 +20,7 @@ from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import Result
 
 
 def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False, **options: Any) -> Any:
@@ -50,7 +51,7 @@ def resume(run: str | Path) -> Any:
     return load(folder.path)
 
 
-def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = None) -> dict[str, Any]:
+def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = None) -> Result:
     """Evaluate the run in the folder `run`, as `mmaml evaluate` does, and return what its `result.json` holds.
 
     Its `stages` are the results after 0, 1, … gradient steps: the `mean` over tasks, `ci95`, half the width of its 95 %
@@ -95,7 +96,7 @@ def complete(
     console: Console | None = None,
     *,
     tensorboard: bool = False,
-) -> dict[str, Any]:
+) -> Result:
     """Do what is left to do of a run, report included, with progress on `console`; returns its result."""
     with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
         result = complete_run(folder, experiment, console or Console(), track)

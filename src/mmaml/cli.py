@@ -31,6 +31,7 @@ from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
 from mmaml.runs.files import refuse_to_replace, write_atomically
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import Result
 
 
 ABOUT = (
@@ -331,7 +332,7 @@ def _show_made(what: str, path: Path, json: bool) -> None:
         Console().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False)
 
 
-def _show_results(runs: list[RunRead], result: dict[str, Any] | None) -> None:
+def _show_results(runs: list[RunRead], result: Result | None) -> None:
     if result is not None:
         print(json_format.dumps(result))
     else:

@@ -38,8 +38,10 @@ def record(out, method, values, seed=0, trained=15_000, **options):
     config = replace(SPEC.config("2 modes", method, "cpu", seed), task_microbatch=3, **options)
     RunFolder.create(folder, "regression", "regression-2", to_dict(config))
     stages = [{"steps": s, "mean": float(v.mean()), "ci95": 0.25} for s, v in enumerate(values.T)]
-    result = {"tasks": len(values), "seed": seed, "budget": "cpu", "command": "c", "commit": "d"}
-    result |= {"trained": trained, "planned": 15_000}
+    result = {"preset": "regression-2", "learner": config.learner, "modulation": None, "budget": "cpu", "seed": seed}
+    result |= {"tasks": len(values), "meta_iterations": trained, "trained": trained, "planned": 15_000}
+    made = {"command": "c", "commit": "d", "versions": {}, "machine": "m", "devices": 1}
+    result |= {"train_seconds": 1.0, **made, "evaluated": made}
     metric = {"metric": "mse", "lower_is_better": True, "data": "made up"}
     (folder / "result.json").write_text(json.dumps(result | metric | {"stages": stages}))
     np.save(folder / "evaluation.npy", values)

@@ -54,8 +54,9 @@ def make_run(tmp_path) -> MakeRun:
         if means:
             result = {
                 **{"preset": preset, "learner": "mmaml", "modulation": "film", "budget": "demo", "seed": 0},
-                **{"metric": "mse", "lower_is_better": True, "tasks": 1234, "meta_iterations": 500},
-                **{"train_seconds": 75.0, **PROVENANCE},
+                **{"data": "functions", "metric": "mse", "lower_is_better": True, "tasks": 1234},
+                **{"meta_iterations": 500, "trained": 500, "planned": 500, "train_seconds": 75.0},
+                **{**PROVENANCE, "evaluated": PROVENANCE},
                 "stages": [{"steps": i, **estimate(mean)} for i, mean in enumerate(means)],
                 "reference": {"name": "bayes-optimal", **estimate(0.188)},
                 "excess": {"mean": means[-1] - 0.188, "ci95": 0.002},
@@ -275,7 +276,7 @@ def test_mistakes_are_named(make_run, tmp_path):
         write_report([], tmp_path / "page.html", {})
     folder = make_run("old", 2.0, 0.5)
     folder.result_path.write_text('{"preset": "regression-2"}')
-    with pytest.raises(UserError, match=r"result\.json lacks learner, .*mmaml evaluate"):
+    with pytest.raises(UserError, match=r"result\.json lacks budget, .* versions: .*mmaml evaluate"):
         write_report([folder], tmp_path / "page.html", {})
     folder.result_path.write_text("{")
     with pytest.raises(UserError, match="cannot be read as JSON"):

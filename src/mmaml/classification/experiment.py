@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.random as jr
@@ -21,6 +21,7 @@ from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import More
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
@@ -87,7 +88,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         """
         values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
-        more: dict[str, Any] = {
+        more: More = {
             "way": config.way,
             "shot": config.shot,
             "queries": config.queries,

@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -23,9 +23,10 @@ from mmaml.runs.checkpoint import newest
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import Interrupted, Note
-from mmaml.runs.files import read_json, write_atomically, write_json
+from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from mmaml.runs.result import More, Result, Stage, read_result
 from mmaml.runs.trackers import Track
 from mmaml.runs.training import Schedule, restore_learner, train
 
@@ -42,7 +43,7 @@ class Evaluation(NamedTuple):
 
     values: Float[np.ndarray, "tasks stages"]
     modes: Int[np.ndarray, " tasks"]
-    more: dict[str, Any]
+    more: More
     groups: Int[np.ndarray, " tasks"] | None = None
 
 
@@ -95,7 +96,7 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
         """Write pictures to the run's `figures_path`."""
 
 
-def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> dict[str, Any]:
+def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> Result:
     """Do what is left to do of the run in `folder`, and return its result.
 
     Raises what `mmaml.runs.training.train` raises, `Interrupted` also after that, and `UserError` if another process
@@ -148,7 +149,7 @@ def _better(experiment: AbstractExperiment) -> Callable[[Mapping[str, float], Ma
 
 def evaluate_run(
     folder: RunFolder, experiment: AbstractExperiment, *, tasks: int | None = None, steps: int | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
     A finished run whose checkpoints are gone, as in a record of it, is evaluated by its model.
@@ -175,7 +176,9 @@ def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple
     _, tensors = read_model(folder.model_path)
     untrained = experiment.trainer.learner
     learner = fill_learner(eqx.filter_eval_shape(lambda: untrained), tensors, folder.model_path)
-    return read_json(folder.result_path)["meta_iterations"], learner
+    result = read_result(folder)
+    assert result is not None  # it has ended
+    return result["meta_iterations"], learner
 
 
 def _judge(
@@ -185,7 +188,7 @@ def _judge(
     learner: AbstractLearner,
     tasks: int | None = None,
     steps: int | None = None,
-) -> tuple[dict[str, Any], Float[np.ndarray, "tasks stages"]]:
+) -> tuple[Result, Float[np.ndarray, "tasks stages"]]:
     """What goes to `result.json`, and the values of single tasks."""
     config = experiment.config
     stored = folder.read_config()
@@ -207,16 +210,18 @@ def _judge(
         "trained": max(iterations, last["step"]),
         "planned": config.iterations,
         "train_seconds": last["seconds"],
-        **{key: stored[key] for key in ("command", "commit", "versions", "machine", "devices")},
+        "command": stored["command"],
+        "commit": stored["commit"],
+        "versions": stored["versions"],
+        "machine": stored["machine"],
+        "devices": stored["devices"],
         "evaluated": provenance(),
         "stages": [_stage(experiment, step, evaluation) for step in range(values.shape[1])],
         **evaluation.more,
     }, values
 
 
-def _write_result(
-    folder: RunFolder, result: dict[str, Any], values: Float[np.ndarray, "tasks stages"]
-) -> dict[str, Any]:
+def _write_result(folder: RunFolder, result: Result, values: Float[np.ndarray, "tasks stages"]) -> Result:
     array = io.BytesIO()
     np.save(array, values, allow_pickle=False)
     write_atomically(folder.values_path, array.getvalue())
@@ -224,7 +229,9 @@ def _write_result(
     return result
 
 
-def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> dict[str, Any]:
-    unmodulated = {"modulated": False} if step < experiment.modulated_from else {}
+def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> Stage:
     values, modes, _, groups = evaluation
-    return {"steps": step, **unmodulated, **by_mode(values[:, step], modes, experiment.modes, groups)}
+    stage: Stage = {"steps": step, **by_mode(values[:, step], modes, experiment.modes, groups)}
+    if step < experiment.modulated_from:
+        stage["modulated"] = False
+    return stage

@@ -13,8 +13,8 @@ from mmaml.experiments.experiment import complete_run
 from mmaml.experiments.table import TableSpec, write_table
 from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, UserError
-from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import read_result
 from mmaml.runs.trackers import no_tracker
 
 
@@ -53,7 +53,7 @@ def reproduce_table(
 
 def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Console) -> None:
     """Do what is left to do of one run."""
-    if (path / "result.json").is_file() and (result := read_json(path / "result.json"))["trained"] == result["planned"]:
+    if (result := read_result(RunFolder(path))) and result["trained"] == result["planned"]:
         return
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)

@@ -1,15 +1,13 @@
 """Means over tasks, with their uncertainty."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import stdtrit
 
+from mmaml.runs.result import Mean, MeanByMode
 
-def mean_and_ci(
-    values: Float[np.ndarray, " tasks"], groups: Int[np.ndarray, " tasks"] | None = None
-) -> dict[str, float]:
+
+def mean_and_ci(values: Float[np.ndarray, " tasks"], groups: Int[np.ndarray, " tasks"] | None = None) -> Mean:
     """Mean over tasks and half the width of its 95 % confidence interval (normal approximation).
 
     Tasks of one of the `groups` are alike, so that the interval is that of as many independent values as there are
@@ -30,7 +28,7 @@ def by_mode(
     modes: Int[np.ndarray, " tasks"],
     names: tuple[str, ...],
     groups: Int[np.ndarray, " tasks"] | None = None,
-) -> dict[str, Any]:
+) -> MeanByMode:
     """`mean_and_ci` of all tasks, and under `per_mode` of those of each mode; `names[i]` is the name of mode `i`.
 
     A mode with fewer than two tasks, or groups of them, has no interval and is left out.

@@ -12,8 +12,9 @@ from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.statistics import mean_and_ci
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import UserError
-from mmaml.runs.files import read_json, write_atomically, write_json
+from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import Mean, Result, read_result
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) 
     baseline: dict[int, Path] = {}
     for method in spec.methods:
         pattern = spec.run_path(out, setting, method, budget, "*")
-        found = [(read_json(path), path.parent) for path in pattern.parent.glob(f"{pattern.name}/result.json")]
-        if not found:
+        found = {path: read_result(RunFolder(path)) for path in pattern.parent.glob(pattern.name)}
+        results = sorted((result for result in found.values() if result), key=lambda result: result["seed"])
+        if not results:
             continue
-        results = sorted((result for result, _ in found), key=lambda result: result["seed"])
-        paths = {result["seed"]: path for result, path in found}
+        paths = {result["seed"]: path for path, result in found.items() if result}
         runs = [str(paths[result["seed"]].relative_to(out)) for result in results]
         _refuse_unlike(results, runs)
         others: dict[str, Any] = {}
@@ -85,8 +86,8 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) 
             if (index == -1 or only_stage) and method != spec.baseline:
                 cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
             yield cell
-        if (found := results[0].get("reference")) and (name := found["name"]) not in references:
-            references[name] = _cell(spec, setting, name, "post-adaptation", [found], results[:1], runs[:1])
+        if (reference := results[0].get("reference")) and (name := reference["name"]) not in references:
+            references[name] = _cell(spec, setting, name, "post-adaptation", [reference], results[:1], runs[:1])
     yield from references.values()
 
 
@@ -99,7 +100,7 @@ def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
     }
 
 
-def _refuse_unlike(results: Sequence[dict[str, Any]], runs: Sequence[str]) -> None:
+def _refuse_unlike(results: Sequence[Result], runs: Sequence[str]) -> None:
     """Raise `UserError` if the runs of one cell, which differ in their seeds, were not judged on the same tasks."""
     for result, run in zip(results, runs, strict=True):
         for what in ("data", "tasks"):
@@ -121,7 +122,8 @@ def _difference(paths: dict[int, Path], baseline: dict[int, Path]) -> dict[str, 
     ours, theirs = ([np.load(file, allow_pickle=False)[:, -1] for file in group] for group in files)
     if len({values.shape for values in (*ours, *theirs)}) > 1:
         return None
-    difference = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
+    over_tasks = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
+    difference = {"mean": over_tasks["mean"], "ci95": over_tasks["ci95"]}
     if paths.keys() == baseline.keys() and len(paths) > 1:
         difference["seed_std"] = float(np.std(np.mean(ours, 1) - np.mean(theirs, 1), ddof=1))
     return difference
@@ -132,8 +134,8 @@ def _cell(
     setting: str,
     method: str,
     stage: str,
-    estimates: list[dict[str, Any]],
-    results: list[dict[str, Any]],
+    estimates: Sequence[Mean],
+    results: list[Result],
     runs: list[str],
 ) -> dict[str, Any]:
     """One cell: the mean over seeds; the interval is over tasks, the widest of any seed (all see the same tasks).

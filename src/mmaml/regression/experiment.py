@@ -20,6 +20,7 @@ from mmaml.regression.figures import write_figures
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import More
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
@@ -83,16 +84,15 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
         modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
-        if (files := groups_of(batch.mode, batch.origin)) is not None:
-            count = len(np.unique(files))
-            note = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
-            more = {"held_out_files": count, "note": note}
-            name, others = "Gaussian process", self._alone(batch)
-        else:
-            more = {}
-            name, others = self._optimal(batch)
-        reference = {"name": name, **by_mode(others, modes, self.modes, files)}
-        more |= {"reference": reference, "excess": mean_and_ci(errors[:, -1] - others, files)}
+        files = groups_of(batch.mode, batch.origin)
+        name, others = self._optimal(batch) if files is None else self._alone(batch)
+        more: More = {
+            "reference": {"name": name, **by_mode(others, modes, self.modes, files)},
+            "excess": mean_and_ci(errors[:, -1] - others, files),
+        }
+        if files is not None:
+            count = more["held_out_files"] = len(np.unique(files))
+            more["note"] = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
         return Evaluation(errors, modes, more, files)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
@@ -105,10 +105,10 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         """Write Figures 2 and 3a of this run."""
         write_figures(folder, learner, self.sources, self.config)
 
-    def _alone(self, tasks: Task) -> Float[np.ndarray, " tasks"]:
-        """Errors of a Gaussian process."""
+    def _alone(self, tasks: Task) -> tuple[str, Float[np.ndarray, " tasks"]]:
+        """Name and errors of a predictor that learns each task from its support points alone."""
         kernel = gaussian_process.fit_kernel(self.sources.train)
-        return self._in_units(gaussian_process.query_mse(tasks, kernel))
+        return "Gaussian process", self._in_units(gaussian_process.query_mse(tasks, kernel))
 
     def _optimal(self, tasks: Task) -> tuple[str, Float[np.ndarray, " tasks"]]:
         """Name and errors of the predictor that nothing can do better than."""

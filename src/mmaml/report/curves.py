@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mmaml.report.drawing import INK, STYLE, colour, line_style, plain_log_scale
 from mmaml.report.read import Run, final, finished, metric_name, mode_names, references
+from mmaml.runs.result import MeanByMode, Result
 
 
 _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
@@ -107,13 +108,13 @@ def _chart() -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _clip_below_zero(axes: Axes, results: Sequence[tuple[int, str, dict]]) -> None:
+def _clip_below_zero(axes: Axes, results: Sequence[tuple[int, str, Result]]) -> None:
     """Leave out what wide intervals have below zero, where all results are above it."""
     if all(stage["mean"] >= 0 for *_, result in results for stage in result["stages"]):
         axes.set_ylim(bottom=0)
 
 
-def _of_modes(stage: dict, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _of_modes(stage: MeanByMode, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Means and intervals in the order of `names`, NaN where there is none."""
     modes = [stage["per_mode"].get(name, {}) for name in names]
     mean, ci95 = (np.array([mode.get(key, np.nan) for mode in modes]) for key in ("mean", "ci95"))

@@ -37,6 +37,7 @@ from mmaml.report.tables import (
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_atomically
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.result import Mean
 
 
 _MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -164,7 +165,7 @@ def _highlights(run: Run) -> list[tuple[str, str]]:
     return shown
 
 
-def _number(stage: dict[str, Any]) -> str:
+def _number(stage: Mean) -> str:
     return str(Estimate(stage["mean"], stage["ci95"]))
 
 

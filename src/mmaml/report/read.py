@@ -5,22 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmaml.runs.errors import UserError
-from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from mmaml.runs.result import Reference, Result, Stage, read_result
 
-
-_RESULT_FIELDS = {
-    "learner",
-    "modulation",
-    "metric",
-    "lower_is_better",
-    "tasks",
-    "meta_iterations",
-    "train_seconds",
-    "stages",
-}
 
 _TASK_OPTIONS = ("data", "families", "datasets", "environment", "way", "shot", "shots", "queries", "image_size")
 """Options that make tasks what they are."""
@@ -36,7 +24,7 @@ class Run:
     folder: RunFolder
     config: dict[str, Any]
     metrics: list[dict[str, Any]]
-    result: dict[str, Any] | None
+    result: Result | None
 
 
 def read_runs(folders: Sequence[RunFolder]) -> list[Run]:
@@ -51,22 +39,10 @@ def read_runs(folders: Sequence[RunFolder]) -> list[Run]:
             folder=folder,
             config=folder.read_config(),
             metrics=read_metrics(folder.metrics_path),
-            result=_read_result(folder),
+            result=read_result(folder),
         )
         for folder, name in zip(folders, names, strict=True)
     ]
-
-
-def _read_result(folder: RunFolder) -> dict[str, Any] | None:
-    if not folder.result_path.is_file():
-        return None
-    result = read_json(folder.result_path)
-    if missing := _RESULT_FIELDS - set(result):
-        raise UserError(
-            f"{folder.result_path} lacks {', '.join(sorted(missing))}: it was not written by this version. "
-            f"Write it again with `mmaml evaluate {folder.path}`."
-        )
-    return result
 
 
 def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
@@ -100,18 +76,18 @@ def plain(value: Any) -> str:
     return {"None": "–", "True": "yes", "False": "no"}.get(str(value), str(value))
 
 
-def finished(runs: Sequence[Run]) -> list[tuple[int, str, dict[str, Any]]]:
+def finished(runs: Sequence[Run]) -> list[tuple[int, str, Result]]:
     """Place among the runs, label and result of those that have a result."""
     return [(i, run.label, run.result) for i, run in enumerate(runs) if run.result is not None]
 
 
-def references(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def references(runs: Sequence[Run]) -> list[Reference]:
     """What the results are compared with: each `reference` once, though several runs of a setting have it."""
     found = [result["reference"] for _, _, result in finished(runs) if "reference" in result]
     return list({reference["name"]: reference for reference in found}.values())
 
 
-def before_and_after(result: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def before_and_after(result: Result) -> tuple[Stage | None, Stage | None]:
     """The stages before any gradient step (modulated, if the learner modulates) and after the last one.
 
     Either is `None` if there is no such stage: a learner that takes no gradient step has none after them.
@@ -121,15 +97,14 @@ def before_and_after(result: dict[str, Any]) -> tuple[dict[str, Any] | None, dic
     return before, after if after["steps"] > 0 else None
 
 
-def final(result: dict[str, Any]) -> dict[str, Any]:
+def final(result: Result) -> Stage:
     """The last stage: what the learner achieves."""
     return result["stages"][-1]
 
 
-def metric_name(result: dict[str, Any]) -> str:
+def metric_name(result: Result) -> str:
     """What a result measures, in words where its name is an abbreviation."""
-    name: str = result["metric"]
-    return _METRICS.get(name, name)
+    return _METRICS.get(result["metric"], result["metric"])
 
 
 def mode_names(runs: Sequence[Run]) -> list[str]:

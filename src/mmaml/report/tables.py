@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -19,6 +18,7 @@ from mmaml.report.read import (
     mode_names,
     references,
 )
+from mmaml.runs.result import Mean, MeanByMode, Result, Stage
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ def own_notes(runs: Sequence[Run]) -> list[str]:
     return [f"{label}: {result['note']}" for _, label, result in finished(runs) if "note" in result]
 
 
-def meta_iterations(result: dict[str, Any]) -> str:
+def meta_iterations(result: Result) -> str:
     """Those of the training, and of the checkpoint that did best where it was evaluated instead of the last."""
     best = result["meta_iterations"]
-    trained = result.get("trained", best)
+    trained = result["trained"]
     return f"{trained:,}" if trained == best else f"{trained:,} (best: {best:,})"
 
 
@@ -150,18 +150,18 @@ def _broken_at_hyphens(words: str) -> Text:
     return Text(words.replace("-", "-\n"))
 
 
-def stage_name(stage: dict[str, Any]) -> str:
+def stage_name(stage: Stage) -> str:
     """`unmodulated`, `0 steps`, `1 step`, `2 steps`, …"""
     if not stage.get("modulated", True):
         return "unmodulated"
     return f"{stage['steps']} step" + "s" * (stage["steps"] != 1)
 
 
-def _estimate(stage: dict[str, Any] | None, *, signed: bool = False) -> Cell:
+def _estimate(stage: Mean | None, *, signed: bool = False) -> Cell:
     return "–" if stage is None else Estimate(stage["mean"], stage["ci95"], signed=signed)
 
 
-def _per_mode(stage: dict[str, Any], names: Sequence[str]) -> tuple[Cell, ...]:
+def _per_mode(stage: MeanByMode, names: Sequence[str]) -> tuple[Cell, ...]:
     return tuple(_estimate(stage["per_mode"].get(name)) for name in names)
 
 
