@@ -175,6 +175,7 @@ def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, c
         code, out, _ = mmaml_command(capsys, f"evaluate {{}} --tasks {tasks} --json", run)
         result = json.loads(out)
         assert code == 0 and result["held_out_files"] == 4 and list(result["stages"][-1]["per_mode"]) == MODES
+        assert len(np.unique(np.load(run / "groups.npy"))) == 4
         reference, final = result["reference"], result["stages"][-1]
         assert reference["name"] == "Gaussian process" and list(reference["per_mode"]) == MODES
         assert result["excess"]["mean"] == pytest.approx(final["mean"] - reference["mean"], abs=1e-9)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from mmaml.report.differences import differences
 from mmaml.report.html import write_report
 from mmaml.report.read import by_setting, duration, read_runs
 from mmaml.report.tables import Estimate, modes_table, results_for_terminal, results_table, stages_table
@@ -269,6 +271,36 @@ def test_terminal(make_run):
     assert "regression-2" in text
     for number in ("2.400 ± 0.024", "0.300 ± 0.003", "+0.112 ± 0.002"):
         assert number in text
+
+
+def with_values(folder: RunFolder, after, groups=None) -> RunFolder:
+    """The run with the errors of single tasks after adaptation."""
+    np.save(folder.values_path, np.stack([np.full(len(after), 9.0), after], 1))
+    if groups is not None:
+        np.save(folder.groups_path, groups)
+    return folder
+
+
+def test_runs_of_a_setting_are_compared_task_by_task(make_run, tmp_path):
+    maml = with_values(make_run("maml", 9.0, 2.0), [1.0, 2.0, 3.0, 2.0])
+    ours = with_values(make_run("mmaml", 9.0, 1.5), [0.5, 1.5, 2.0, 2.0])
+    unlike = with_values(make_run("fewer", 9.0, 1.5), [0.5, 1.5])
+    runs = [maml, ours, unlike, make_run("without", 9.0, 1.5), make_run("unfinished")]
+    gaps = np.array([-0.5, -0.5, -1.0, 0.0])
+    words = f"mmaml minus maml, task by task: -0.5 ± {1.96 * gaps.std(ddof=1) / 2:.3g}."
+    assert differences(read_runs(runs)) == [words]
+    write_report(runs, tmp_path / "page.html", GLOSSARY)
+    assert words in Page(tmp_path / "page.html").text
+    assert differences(read_runs([ours])) == differences(read_runs([])) == []
+
+
+def test_differences_on_tasks_of_files_count_the_files(make_run):
+    values, groups = ([1.0, 1.0, 2.0, 2.0], [0.5, 0.5, 2.0, 2.0]), [0, 0, 1, 1]
+    runs = [make_run(name, 9.0, 1.5, held_out_files=2) for name in ("maml", "mmaml")]
+    assert differences(read_runs([with_values(*both) for both in zip(runs, values, strict=True)])) == []
+    grouped = [with_values(*both, groups) for both in zip(runs, values, strict=True)]
+    # Two means, -0.5 and 0, and Student's t for one degree of freedom.
+    assert differences(read_runs(grouped)) == [f"mmaml minus maml, task by task: -0.25 ± {12.7062 * 0.25:.3g}."]
 
 
 def test_mistakes_are_named(make_run, tmp_path):

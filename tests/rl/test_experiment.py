@@ -16,7 +16,6 @@ import mmaml
 from mmaml.cli import main
 from mmaml.domains import TABLES, open_experiment
 from mmaml.experiments.experiment import EVALUATION_SEED, train_run
-from mmaml.experiments.statistics import by_mode
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
@@ -27,6 +26,7 @@ from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Interrupted
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from mmaml.runs.statistics import by_mode
 from tests.commands import mmaml_command
 from tests.rl.learners import tiny_model
 

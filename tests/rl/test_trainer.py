@@ -8,7 +8,6 @@ import pytest
 from jax.sharding import Mesh
 from rich.console import Console
 
-from mmaml.experiments.statistics import mean_and_ci
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.evaluate import evaluate
@@ -18,6 +17,7 @@ from mmaml.rl.outer import ProMP
 from mmaml.rl.trainer import PolicyTrainer
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from mmaml.runs.statistics import mean_and_ci
 from mmaml.runs.training import Schedule, train
 from tests.compilation import compilations
 from tests.rl.problems import LEARNERS, ShortPointMass, learner

@@ -19,9 +19,9 @@ from mmaml.classification.tasks import ImageTasks
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
-from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import More
+from mmaml.runs.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate

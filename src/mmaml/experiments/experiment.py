@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -18,7 +19,6 @@ from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.meta import AbstractTrainer
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.modelfile import fill_learner, read_model
-from mmaml.experiments.statistics import by_mode
 from mmaml.runs.checkpoint import newest
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
@@ -27,6 +27,7 @@ from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.result import More, Result, Stage, read_result
+from mmaml.runs.statistics import by_mode
 from mmaml.runs.trackers import Track
 from mmaml.runs.training import Schedule, restore_learner, train
 
@@ -164,8 +165,8 @@ def evaluate_run(
     # What is written must not be older than what a training has written meanwhile.
     writes = tasks is None and steps is None
     with folder.locked() if writes else nullcontext():
-        result, values = _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
-        return _write_result(folder, result, values) if writes else result
+        result, evaluation = _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
+        return _write_result(folder, result, evaluation) if writes else result
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
@@ -188,7 +189,7 @@ def _judge(
     learner: AbstractLearner,
     tasks: int | None = None,
     steps: int | None = None,
-) -> tuple[Result, Float[np.ndarray, "tasks stages"]]:
+) -> tuple[Result, Evaluation]:
     """What goes to `result.json`, and the values of single tasks."""
     config = experiment.config
     stored = folder.read_config()
@@ -218,15 +219,21 @@ def _judge(
         "evaluated": provenance(),
         "stages": [_stage(experiment, step, evaluation) for step in range(values.shape[1])],
         **evaluation.more,
-    }, values
+    }, evaluation
 
 
-def _write_result(folder: RunFolder, result: Result, values: Float[np.ndarray, "tasks stages"]) -> Result:
-    array = io.BytesIO()
-    np.save(array, values, allow_pickle=False)
-    write_atomically(folder.values_path, array.getvalue())
+def _write_result(folder: RunFolder, result: Result, evaluation: Evaluation) -> Result:
+    _write_array(folder.values_path, evaluation.values)
+    if evaluation.groups is not None:
+        _write_array(folder.groups_path, evaluation.groups)
     write_json(folder.result_path, result)
     return result
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    write_atomically(path, content.getvalue())
 
 
 def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> Stage:

@@ -9,12 +9,12 @@ import numpy as np
 
 from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment
-from mmaml.experiments.statistics import mean_and_ci
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import Mean, Result, read_result
+from mmaml.runs.statistics import mean_and_ci
 
 
 @dataclass(frozen=True)

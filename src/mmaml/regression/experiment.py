@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Task, groups_of
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
-from mmaml.experiments.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.regression import gaussian_process
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
@@ -21,6 +20,7 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import More
+from mmaml.runs.statistics import by_mode, mean_and_ci, progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate

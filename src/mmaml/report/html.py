@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from mmaml.report.curves import adaptation_curves, learning_curves, mode_bars
+from mmaml.report.differences import differences
 from mmaml.report.drawing import COLOURS, DARK, GRID, INK, MUTED, PAPER, dashes, inline_svg
 from mmaml.report.read import (
     Run,
@@ -144,7 +145,8 @@ def _notes(runs: list[Run], glossary: Mapping[str, str]) -> list[str]:
         f"Numbers are {metric_name(results[0])}, {better} is better: before any gradient step, and after the last."
     ]
     known = [reference["name"] for reference in references(runs) if reference["name"] in glossary]
-    return notes + [f"The row {name} {glossary[name]}." for name in known] + own_notes(runs)
+    notes += [f"The row {name} {glossary[name]}." for name in known]
+    return notes + differences(runs) + own_notes(runs)
 
 
 def _inline(figure: Figure) -> Markup:

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mmaml.report.differences import differences
 from mmaml.report.read import (
     Run,
     before_and_after,
@@ -116,7 +117,7 @@ def results_for_terminal(runs: Sequence[Run]) -> Group:
         rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
         table = to_rich(Table(results.columns[:keep], rows))
         table.title = Text(setting)
-        tables += [table, *map(Text, own_notes(members))]
+        tables += [table, *map(Text, differences(members) + own_notes(members))]
     return Group(*tables)
 
 

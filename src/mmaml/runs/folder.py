@@ -8,6 +8,7 @@
         model.safetensors  the trained model, ready for use
         result.json    the final evaluation
         evaluation.npy its values, task by task
+        groups.npy     tasks of one file have one number, where they come from files
         figures/       report.html
         tensorboard/   video.gif   where they were asked for
 ```
@@ -28,8 +29,8 @@ from mmaml.runs.files import read_json, write_json
 
 
 _OWN = {
-    *("config.json", "metrics.jsonl", "model.safetensors", "result.json", "evaluation.npy", "report.html", "video.gif"),
-    *("checkpoints", "best", "figures", "tensorboard", ".lock"),
+    *("config.json", "metrics.jsonl", "model.safetensors", "result.json", "evaluation.npy", "groups.npy"),
+    *("checkpoints", "best", "figures", "report.html", "video.gif", "tensorboard", ".lock"),
 }
 
 
@@ -154,6 +155,11 @@ class RunFolder:
     def values_path(self) -> Path:
         """The metric on every task of the final evaluation, after each gradient step."""
         return self.path / "evaluation.npy"
+
+    @property
+    def groups_path(self) -> Path:
+        """Which of these tasks are drawn from one and the same thing, if some are: the number of it for each task."""
+        return self.path / "groups.npy"
 
     @property
     def model_path(self) -> Path:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from mmaml.experiments.statistics import by_mode, mean_and_ci
+from mmaml.runs.statistics import by_mode, mean_and_ci
 
 
 def test_the_interval_of_groups_is_that_of_their_means():
