@@ -21,6 +21,7 @@ CONFIG = RegressionConfig(
     hidden=(8, 8),
     encoder_hidden=4,
     inner_steps=1,
+    meta_optimiser="muon",  # which has Adam for all that is no matrix
 )
 
 if __name__ == "__main__":
