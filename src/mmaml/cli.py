@@ -193,7 +193,7 @@ def adapt(
         return
     if out is None:
         print(predictions.to_csv(), end="")
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if score := predictions.score:
         console.print(f"{score.name.capitalize()}: {score.value:.4g} over {score.queries} with known answers.")
     if (neighbours := predictions.task.mode_neighbours) and len(model.modes) > 1:
