@@ -1,6 +1,6 @@
 """Muon, an outer optimiser that moves each weight matrix along an orthogonal one.
 
-Optax has Muon, too. This one rounds its products as told and is several times faster on CPUs (`benchmarks/muon.py`).
+Optax has Muon, too. This one rounds its products as told and is faster on CPUs (`benchmarks/muon.py`).
 """
 
 from collections.abc import Callable
