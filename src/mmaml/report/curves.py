@@ -5,6 +5,7 @@ colour throughout, also in the page around the charts, so that these need no leg
 reference, if the results have one.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -17,6 +18,9 @@ from mmaml.report.drawing import INK, STYLE, colour, line_style, plain_log_scale
 from mmaml.report.read import Run, final, finished, metric_name, mode_names, references
 from mmaml.runs.result import MeanByMode, Result
 
+
+_LETTERS = 50
+"""So many have room below a narrow chart."""
 
 _REFERENCE_LINE = {"color": INK, "linewidth": 1.2, "linestyle": (0, (4, 3))}
 
@@ -95,7 +99,8 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
         axes.errorbar(x, mean, ci95, fmt="none", ecolor=INK, elinewidth=1, capsize=min(3, 12 * width))
     for reference in references(runs):
         axes.hlines(_of_modes(reference, names)[0], centres - 0.45, centres + 0.45, **_REFERENCE_LINE)
-    axes.set_xticks(centres, names)
+    room = max(_LETTERS // len(names), 1)
+    axes.set_xticks(centres, [textwrap.fill(name, room, break_long_words=False) for name in names])
     _clip_below_zero(axes, results)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="x", visible=False)
