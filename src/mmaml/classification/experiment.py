@@ -21,7 +21,7 @@ from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import More
-from mmaml.runs.statistics import by_mode, mean_and_ci, progress_numbers
+from mmaml.runs.statistics import progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
@@ -83,8 +83,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Accuracy on tasks of the test classes.
 
-        For the user's own images, `reference` is another classifier on the same tasks, the one of the nearest mean
-        picture, and `excess` the mean difference to it, task by task.
+        For the user's own images the reference is the classifier of the nearest mean picture.
         """
         values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
@@ -94,15 +93,15 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             "queries": config.queries,
             "image_size": config.side,
         }
+        reference = None
         if config.data:
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
             more["note"] = f"Its test classes are {classes}; the intervals do not say how it does on others."
             drawn = _tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks)
-            others = np.concatenate([nearest_mean(some, config.way) for some in drawn])[:tasks].astype(np.float64)
-            more["reference"] = {"name": "nearest mean picture", **by_mode(others, modes, self.modes)}
-            more["excess"] = mean_and_ci(values[:, -1] - others)
-        return Evaluation(values, modes, more)
+            others = np.concatenate([nearest_mean(some, config.way) for some in drawn])[:tasks]
+            reference = "nearest mean picture", others.astype(np.float64)
+        return Evaluation(values, modes, more, reference=reference)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model."""

@@ -34,8 +34,8 @@ def dual(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps
     points = jax.tree.leaves(support.inputs)[0].shape[0]
 
     def start(node: PyTree, adapted: bool) -> PyTree:
-        dual = adapted and isinstance(node, eqx.nn.Linear) and pays(node, points * steps)
-        return fasten(node) if dual else node
+        paying = adapted and isinstance(node, eqx.nn.Linear) and pays(node, points * steps)
+        return fasten(node) if paying else node
 
     def slot(node: PyTree, adapted: bool) -> PyTree:
         """Zeros whose gradient says how `node` has to change."""

@@ -26,8 +26,8 @@ from mmaml.runs.errors import Interrupted, Note
 from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
-from mmaml.runs.result import More, Result, Stage, read_result
-from mmaml.runs.statistics import by_mode
+from mmaml.runs.result import MeanByMode, More, Result, Stage, read_result
+from mmaml.runs.statistics import by_mode, mean_and_ci
 from mmaml.runs.trackers import Track
 from mmaml.runs.training import Schedule, restore_learner, train
 
@@ -40,12 +40,14 @@ class Evaluation(NamedTuple):
     """`values[i, s]` is the metric on task `i` after `s` gradient steps; `more` goes into result.json as it is.
 
     Tasks that are drawn from one and the same thing, as from a file of the user's, are of one of the `groups`.
+    `reference` is the name of another predictor and its values on the same tasks.
     """
 
     values: Float[np.ndarray, "tasks stages"]
     modes: Int[np.ndarray, " tasks"]
     more: More
     groups: Int[np.ndarray, " tasks"] | None = None
+    reference: tuple[str, Float[np.ndarray, " tasks"]] | None = None
 
 
 Config = TypeVar("Config", bound=ExperimentConfig)
@@ -219,6 +221,7 @@ def _judge(
         "evaluated": provenance(),
         "stages": [_stage(experiment, step, evaluation) for step in range(values.shape[1])],
         **evaluation.more,
+        **_beside_reference(experiment, evaluation),
     }, evaluation
 
 
@@ -237,8 +240,22 @@ def _write_array(path: Path, array: np.ndarray) -> None:
 
 
 def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> Stage:
-    values, modes, _, groups = evaluation
-    stage: Stage = {"steps": step, **by_mode(values[:, step], modes, experiment.modes, groups)}
+    stage: Stage = {"steps": step, **_by_mode(experiment, evaluation, evaluation.values[:, step])}
     if step < experiment.modulated_from:
         stage["modulated"] = False
     return stage
+
+
+def _beside_reference(experiment: AbstractExperiment, evaluation: Evaluation) -> More:
+    """The other predictor's result, and the difference to it task by task."""
+    if evaluation.reference is None:
+        return {}
+    name, values = evaluation.reference
+    return {
+        "reference": {"name": name, **_by_mode(experiment, evaluation, values)},
+        "excess": mean_and_ci(evaluation.values[:, -1] - values, evaluation.groups),
+    }
+
+
+def _by_mode(experiment: AbstractExperiment, evaluation: Evaluation, values: Float[np.ndarray, " tasks"]) -> MeanByMode:
+    return by_mode(values, evaluation.modes, experiment.modes, evaluation.groups)

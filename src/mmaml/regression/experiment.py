@@ -19,8 +19,7 @@ from mmaml.regression.figures import write_figures
 from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.folder import RunFolder
-from mmaml.runs.result import More
-from mmaml.runs.statistics import by_mode, mean_and_ci, progress_numbers
+from mmaml.runs.statistics import progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
 from mmaml.supervised.evaluate import evaluate
@@ -77,23 +76,17 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
 
-        `reference` is another predictor on the same tasks, and `excess` the mean difference to it, task by task. On
-        the user's own data that is a Gaussian process, and tasks are grouped by file. For the published families it is
-        the Bayes-optimal predictor, which like Multi-MAML is told their modes, or like the others is not.
+        On the user's own data tasks are grouped by file, and the reference is a Gaussian process. For the published
+        families it is the Bayes-optimal predictor, which is told the modes where Multi-MAML is judged.
         """
         batch = self._held_out(jr.key(EVALUATION_SEED), tasks)
         modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
-        files = groups_of(batch.mode, batch.origin)
-        name, others = self._optimal(batch) if files is None else self._alone(batch)
-        more: More = {
-            "reference": {"name": name, **by_mode(others, modes, self.modes, files)},
-            "excess": mean_and_ci(errors[:, -1] - others, files),
-        }
-        if files is not None:
-            count = more["held_out_files"] = len(np.unique(files))
-            more["note"] = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
-        return Evaluation(errors, modes, more, files)
+        if (files := groups_of(batch.mode, batch.origin)) is None:
+            return Evaluation(errors, modes, {}, reference=self._optimal(batch))
+        count = len(np.unique(files))
+        note = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
+        return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files, self._alone(batch))
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model with the scale of its numbers."""
