@@ -70,21 +70,21 @@ class Options:
 LAYOUT = ("CHWN", "HWIO", "CHWN")
 
 
-def library(layer: "Conv3x3", x: "Array") -> "Array":
+def library(self: "Conv3x3", x: "Array") -> "Array":
     """`Conv3x3` by the library's convolution."""
     import jax
 
-    kernel = layer.weight.reshape(3, 3, x.shape[0], -1)
+    kernel = self.weight.reshape(3, 3, x.shape[0], -1)
     return jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
 
 
-def patches(layer: "Conv3x3", x: "Array") -> "Array":
+def patches(self: "Conv3x3", x: "Array") -> "Array":
     """`Conv3x3` by the library's patches and a matrix product."""
     import jax
 
     y = jax.lax.conv_general_dilated_patches(x, (3, 3), (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
     # Patches have the input's channels outermost, the layer's weights innermost.
-    weight = layer.weight.reshape(9, x.shape[0], -1).swapaxes(0, 1).reshape(layer.weight.shape)
+    weight = self.weight.reshape(9, x.shape[0], -1).swapaxes(0, 1).reshape(self.weight.shape)
     return (weight.T @ y.reshape(len(weight), -1)).reshape(-1, *y.shape[1:])
 
 
@@ -115,7 +115,7 @@ def measure(options: Options) -> dict[str, Any]:
         meta_optimiser="adam",  # as the peers
         meta_lr=1e-3,
     )
-    side = options.side
+    side = options.side or config.side
     images = np.random.default_rng(0).integers(256, size=(CLASSES * IMAGES, side, side, COLOURS), dtype=np.uint8)
     counts = np.full(CLASSES, IMAGES)
     source = ImageTasks(images, counts, way=config.way, shot=config.shot, queries=config.queries, name="random")
@@ -135,10 +135,10 @@ def measure(options: Options) -> dict[str, Any]:
         seconds.append((time.perf_counter() - began) / options.iterations)
         losses = history["loss"]
     peak = peak_memory() / 2**20
-    draw, drawing = eqx.filter_jit(ImageTasks.sample), []
+    draw, drawing = eqx.filter_jit(lambda source, key: source.sample(key, config.meta_batch)), []
     for _ in range(11):
         began = time.perf_counter()
-        jax.block_until_ready(draw(trainer.source, jr.key(2), config.meta_batch))
+        jax.block_until_ready(draw(trainer.source, jr.key(2)))
         drawing.append(time.perf_counter() - began)
     return row | {
         "seconds_per_iteration": min(seconds),
@@ -164,6 +164,7 @@ def gflop_of_a_task(trainer: Any) -> float:
         return trainer.loss(adapted(task.query.inputs), task.query.targets)
 
     counted = jax.jit(jax.grad(outer_loss)).lower(parameters).cost_analysis()
+    assert counted is not None  # as on CPUs
     return counted["flops"] / 1e9
 
 

@@ -45,7 +45,7 @@ def main() -> None:
         began = time.perf_counter()
         update = jax.jit(optimiser.update).lower(weights, state, weights).compile()
         compiled = time.perf_counter()
-        update(weights, state, weights)
+        steps, state = update(weights, state, weights)
         began, compile_seconds = time.perf_counter(), compiled - began
         for _ in range(UPDATES):
             steps, state = update(weights, state, weights)

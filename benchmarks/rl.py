@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import tyro
 
@@ -115,7 +116,6 @@ def measure_rollouts(options: Options) -> dict[str, Any]:
             inside[0] += time.perf_counter() - began
             return after
 
-        physics.step = timed
         rounds = []
 
         def work() -> Any:
@@ -125,7 +125,8 @@ def measure_rollouts(options: Options) -> dict[str, Any]:
             rounds.append(inside[0] / (time.perf_counter() - began))
             return path
 
-        seconds = median_seconds(work, options.repeats)
+        with patch.object(physics, "step", timed):
+            seconds = median_seconds(work, options.repeats)
         engine = engine_seconds(environment, options)
         return row | {
             "steps_per_second": steps / seconds,
@@ -159,7 +160,7 @@ def engine_seconds(environment: Any, options: Options) -> float:
     controls = environment.scale(controls).clip(-environment.action_bound, environment.action_bound)
     controls = np.asarray(controls, np.float64).repeat(physics.substeps, axis=1)
     start = physics.states(np.zeros((episodes, physics.model.nq)), np.zeros((episodes, physics.model.nv)))
-    workspaces = [mujoco.MjData(physics.model) for _ in range(threads)]
+    workspaces = [mujoco.MjData(physics.model) for _ in range(threads)]  # pyright: ignore[reportAttributeAccessIssue]
     pool = Rollout(nthread=threads if threads > 1 else 0)
     try:
         return median_seconds(
@@ -177,13 +178,16 @@ def measure_serial(options: Options) -> dict[str, Any]:
     kind = options.environment.rsplit("-", 1)[0] if options.environment[-1].isdigit() else options.environment
     more = {"modes": int(options.environment.rsplit("-", 1)[1])} if kind != options.environment else {}
     env = gymnasium.make(f"mmaml.rl.gym:mmaml/{GYM_NAMES[kind]}-v0", disable_env_checker=True, **more)
+    observed, actions = env.observation_space, env.action_space
+    assert isinstance(observed, gymnasium.spaces.Box)
+    assert isinstance(actions, gymnasium.spaces.Box)
     rng = np.random.default_rng(0)
-    sizes = [env.observation_space.shape[0], 64, 64, env.action_space.shape[0]]
+    sizes = [observed.shape[0], 64, 64, actions.shape[0]]
     layers = [
         (rng.uniform(-1, 1, (m, n)).astype(np.float32) * (6 / (n + m)) ** 0.5, np.zeros(m, np.float32))
         for n, m in pairwise(sizes)
     ]
-    scale = env.action_space.high / 10
+    scale = actions.high / 10
 
     def act(observation: np.ndarray) -> np.ndarray:
         h = observation
@@ -215,6 +219,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
 
     from mmaml.rl.experiment import PolicyExperiment
     from mmaml.rl.presets import PRESETS
+    from mmaml.rl.trainer import PolicyTrainer
     from mmaml.runs.environment import peak_memory
 
     config = dataclasses.replace(
@@ -222,6 +227,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
     )
     experiment = PolicyExperiment(config)
     trainer, environment = experiment.trainer, experiment.exploration.environment
+    assert isinstance(trainer, PolicyTrainer)
     began = time.perf_counter()
     state, _ = jax.block_until_ready(trainer.run(trainer.initial_state(), 1, 1))
     first = time.perf_counter() - began
