@@ -1,12 +1,10 @@
 """One run from beginning to end: train, save the model, draw, evaluate."""
 
 import abc
-import io
 import operator
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -23,13 +21,14 @@ from mmaml.runs.checkpoint import newest
 from mmaml.runs.config import require
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import Interrupted, Note
-from mmaml.runs.files import write_atomically, write_json
+from mmaml.runs.files import write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.result import MeanByMode, More, Result, Stage, read_result
 from mmaml.runs.statistics import by_mode, mean_and_ci
 from mmaml.runs.trackers import Track
 from mmaml.runs.training import Schedule, restore_learner, train
+from mmaml.runs.values import Values, write_values
 
 
 EVALUATION_SEED = 20191208
@@ -226,17 +225,9 @@ def _judge(
 
 
 def _write_result(folder: RunFolder, result: Result, evaluation: Evaluation) -> Result:
-    _write_array(folder.values_path, evaluation.values)
-    if evaluation.groups is not None:
-        _write_array(folder.groups_path, evaluation.groups)
+    write_values(folder, Values(evaluation.values, evaluation.groups))
     write_json(folder.result_path, result)
     return result
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    content = io.BytesIO()
-    np.save(content, array, allow_pickle=False)
-    write_atomically(path, content.getvalue())
 
 
 def _stage(experiment: AbstractExperiment, step: int, evaluation: Evaluation) -> Stage:

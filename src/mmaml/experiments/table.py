@@ -15,6 +15,7 @@ from mmaml.runs.files import write_atomically, write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import Mean, Result, read_result
 from mmaml.runs.statistics import mean_and_ci
+from mmaml.runs.values import read_values
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ def _difference(paths: dict[int, Path], baseline: dict[int, Path]) -> dict[str, 
 
     `seed_std`, where both have the same seeds, is the standard deviation over them of their mean differences.
     """
-    files = [[RunFolder(runs[seed]).values_path for seed in sorted(runs)] for runs in (paths, baseline)]
-    if not all(files) or not all(file.is_file() for group in files for file in group):
-        return None
-    ours, theirs = ([np.load(file, allow_pickle=False)[:, -1] for file in group] for group in files)
-    if len({values.shape for values in (*ours, *theirs)}) > 1:
+    ours, theirs = (
+        [values.final for seed in sorted(runs) if (values := read_values(RunFolder(runs[seed])))]
+        for runs in (paths, baseline)
+    )
+    complete = len(ours) == len(paths) and len(theirs) == len(baseline) > 0
+    if not complete or len({values.shape for values in (*ours, *theirs)}) > 1:
         return None
     over_tasks = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
     difference = {"mean": over_tasks["mean"], "ci95": over_tasks["ci95"]}
