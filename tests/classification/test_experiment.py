@@ -217,8 +217,8 @@ def test_few_validation_classes_are_spoken_of(own):
 def test_validation_draws_other_tasks_than_training(own, monkeypatch):
     """Where training classes choose the checkpoint, it must not be by the very episodes that it has learnt from."""
     experiment = ClassificationExperiment(mmaml.load(own).config)
-    drawn = []
-    monkeypatch.setattr(experiment, "_accuracies", lambda learner, source, key, *rest: drawn.append(key) or stop())
+    drawn, module = [], "mmaml.classification.experiment"
+    monkeypatch.setattr(f"{module}._of_tasks", lambda source, key, *rest: drawn.append(key) or stop())
     with pytest.raises(StopIteration):
         experiment.validate(experiment.trainer.learner)
     keys = {

@@ -1,6 +1,6 @@
 """Few-shot image classification in a run folder: what is trained, validated, evaluated and drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +8,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.random as jr
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray, Shaped
 
 from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
 from mmaml.classification.figures import write_figures
@@ -77,7 +77,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
         count = min(VALIDATION_TASKS, self.config.final_tasks)
-        values, _ = self._accuracies(learner, self.sources.validation, self._validation_key, count, None)
+        (values,) = _of_tasks(self.sources.validation, self._validation_key, count, _accuracies(learner, None))
         return progress_numbers(values)
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
@@ -85,7 +85,6 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
         For the user's own images the reference is the classifier of the nearest mean picture.
         """
-        values, modes = self._accuracies(learner, self.sources.test, jr.key(EVALUATION_SEED), tasks, steps)
         config = self.config
         more: More = {
             "way": config.way,
@@ -93,14 +92,14 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             "queries": config.queries,
             "image_size": config.side,
         }
-        reference = None
+        judges = [_accuracies(learner, steps), lambda drawn: np.asarray(drawn.mode)]
         if config.data:
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
             more["note"] = f"Its test classes are {classes}; the intervals do not say how it does on others."
-            drawn = _tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks)
-            others = np.concatenate([nearest_mean(some, config.way) for some in drawn])[:tasks]
-            reference = "nearest mean picture", others.astype(np.float64)
+            judges.append(lambda drawn: np.asarray(nearest_mean(drawn, config.way), np.float64))
+        values, modes, *others = _of_tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks, *judges)
+        reference = ("nearest mean picture", others[0]) if others else None
         return Evaluation(values, modes, more, reference=reference)
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
@@ -113,21 +112,18 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         """Write sample episodes with predictions, and Figure 3b."""
         write_figures(folder, learner, self.sources, self.config)
 
-    def _accuracies(
-        self, learner: AbstractLearner, source: Mixture, key: PRNGKeyArray, count: int, steps: int | None
-    ) -> tuple[Float[np.ndarray, "tasks stages"], Int[np.ndarray, " tasks"]]:
-        """Accuracy on `count` tasks, and the tasks' modes."""
-        values, modes = [], []
-        for tasks in _tasks(source, key, count):
-            values.append(evaluate(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1))
-            modes.append(np.asarray(tasks.mode))
-        return np.concatenate(values)[:count], np.concatenate(modes)[:count]
+
+def _accuracies(learner: AbstractLearner, steps: int | None) -> Callable[[Task], Float[np.ndarray, "tasks stages"]]:
+    return lambda tasks: evaluate(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1)
 
 
-def _tasks(source: Mixture, key: PRNGKeyArray, count: int) -> Iterator[Task]:
-    """At least `count` tasks, a few at a time since images take room."""
-    for i in range(-(-count // TASKS_AT_ONCE)):
-        yield _draw(source, jr.fold_in(key, i), TASKS_AT_ONCE)
+def _of_tasks(
+    source: Mixture, key: PRNGKeyArray, count: int, *judges: Callable[[Task], Shaped[np.ndarray, "tasks *rest"]]
+) -> list[Shaped[np.ndarray, "{count} *rest"]]:
+    """What each judge says of `count` tasks, which are drawn a few at a time since images take room."""
+    drawn = (_draw(source, jr.fold_in(key, i), TASKS_AT_ONCE) for i in range(-(-count // TASKS_AT_ONCE)))
+    said = [[judge(tasks) for judge in judges] for tasks in drawn]
+    return [np.concatenate(parts)[:count] for parts in zip(*said, strict=True)]
 
 
 _draw = eqx.filter_jit(Mixture.sample)
