@@ -42,9 +42,9 @@ def curve(kind: str, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 KINDS = ("dose-response", "decay", "calibration")
 
 
-def write_tasks(folder: Path, tasks: int) -> None:
+def write_tasks(folder: Path, tasks: int, seed: int = 0) -> None:
     """One CSV file a curve, 12 to 30 points each, one sub-folder a kind."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for kind in KINDS:
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for i in range(tasks):

@@ -140,3 +140,18 @@ def test_example_runs(tmp_path):
     options = example["Options"](folder=tmp_path, tasks=4, meta_iterations=2)
     example["main"](options)
     assert (tmp_path / "fits.png").stat().st_size > 10_000
+
+
+def test_example_of_how_many_tasks_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    example = runpy.run_path(str(ROOT / "examples" / "how_many_curves.py"))
+    record = tmp_path / "record.json"
+    options = example["Options"](tmp_path, record, curves=(2,), judged_on=2, meta_iterations=2)
+    example["main"](options)
+    first, printed = record.read_text(), capsys.readouterr().out
+    assert [row["curves"] for row in json.loads(first)["rows"]] == [2, 2, 2]
+    assert "2 curves of each kind, MMAML without augmentation: " in printed
+    assert record.with_suffix(".png").stat().st_size > 10_000
+    example["main"](options)
+    assert record.read_text() == first
+    assert "meta-iterations" not in capsys.readouterr().out

@@ -13,6 +13,7 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Task, groups_of
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.regression import gaussian_process
+from mmaml.regression.augment import Varied
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.build import make_learner, make_sources, mean_squared_error
 from mmaml.regression.figures import write_figures
@@ -52,9 +53,8 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         modes = len(self.sources.train.modes)
         learner = make_learner(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
         count = config.tasks_per_mode * modes
-        self.trainer = make_trainer(
-            config, self.sources.train, learner, mean_squared_error, tasks_per_step=count, key=task_key
-        )
+        source = Varied(self.sources.train) if config.augment else self.sources.train
+        self.trainer = make_trainer(config, source, learner, mean_squared_error, tasks_per_step=count, key=task_key)
         save_every = max(min(1000, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
 

@@ -35,6 +35,10 @@ class RegressionConfig(SupervisedConfig):
     tasks_per_mode: int = 25
     """Tasks of each family in a meta-iteration."""
 
+    augment: bool = False
+    """Whether training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them from
+    being learnt by heart."""
+
     hidden: tuple[int, ...] = (100, 100, 100)
     """Units of the task network's hidden layers."""
     initialisation: Literal["he", "small"] = "he"
@@ -73,6 +77,8 @@ class RegressionConfig(SupervisedConfig):
             require(
                 self.data is not None, "data", None, "a folder with a CSV file for each of your tasks, or one of all"
             )
+        endless = "left out: published families never run out of tasks, it is for --data"
+        require(not self.augment or self.data is not None, "augment", self.augment, endless)
         require(bool(self.families) or self.data is not None, "families", self.families, "at least one family")
         require_sizes(self, "shots", "queries", "tasks_per_mode", "encoder_hidden", "hidden")
 
@@ -80,5 +86,5 @@ class RegressionConfig(SupervisedConfig):
 PRESETS: dict[str, RegressionConfig] = {
     f"regression-{modes}": RegressionConfig(tuple(FAMILIES)[:modes], preset=f"regression-{modes}")
     for modes in (2, 3, 5)
-} | {"regression": RegressionConfig((), preset="regression")}
+} | {"regression": RegressionConfig((), preset="regression", augment=True)}
 """The paper's settings (Table 1), of the first 2, 3 or 5 families; and `regression`, for `data` of one's own."""
