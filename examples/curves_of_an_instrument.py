@@ -3,7 +3,7 @@
 Dose–response (sigmoid in the dose), decay (exponential in time) and calibration (saturating in concentration): every
 instrument, sample or day has its own parameters, and nobody tells the model which kind a new curve is of.
 
-    python examples/curves_of_an_instrument.py --folder curves --meta-iterations 2000
+    python examples/curves_of_an_instrument.py --folder curves
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Options:
     """Where the CSV files, the run and the picture go."""
     tasks: int = 60
     """Curves of each kind."""
-    meta_iterations: int = 2000
+    meta_iterations: int = 5000
     """Meta-iterations of training."""
 
 

@@ -71,10 +71,11 @@ def draw(rows: list[dict[str, Any]], options: Options, path: Path) -> None:
     for label, estimates in lines.items():
         means, intervals = ([estimate[key] for estimate in estimates] for key in ("mean", "ci95"))
         axes.errorbar(options.curves, means, intervals, marker="o", capsize=3, label=label)
-    axes.set(xscale="log", yscale="log", ylabel="mean squared error", xlabel="curves of each kind to learn from")
+    axes.set(xscale="log", ylabel="mean squared error", xlabel="curves of each kind to learn from")
+    axes.set_ylim(bottom=0)
     axes.set_xticks(options.curves, map(str, options.curves))
     axes.minorticks_off()
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     figure.savefig(path, dpi=150)
 
 

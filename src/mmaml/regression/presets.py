@@ -36,8 +36,8 @@ class RegressionConfig(SupervisedConfig):
     """Tasks of each family in a meta-iteration."""
 
     augment: bool = False
-    """Whether training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them from
-    being learnt by heart."""
+    """Whether training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them
+    from being learnt by heart."""
 
     hidden: tuple[int, ...] = (100, 100, 100)
     """Units of the task network's hidden layers."""
