@@ -120,3 +120,13 @@ def test_write_figures(tmp_path):
 def test_functions_of_several_inputs_have_no_fits(tmp_path):
     write_figures(RunFolder(tmp_path), learner("maml", in_size=2), table_sources(in_size=2), CONFIG)
     assert not list(tmp_path.iterdir())
+
+
+def test_long_names_of_runs_stay_in_the_picture():
+    learners = {f"{number}-of-my-curves-without-augmentation": learner("maml") for number in ("five", "ten", "twenty")}
+    figure = function_fits(learners, known_examples())
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1 and legend.y1 <= figure.bbox.y1
+    titles = [panel.title.get_window_extent() for panel in figure.axes[:3]]
+    assert all(title.y1 <= legend.y0 for title in titles)

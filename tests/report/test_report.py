@@ -11,7 +11,7 @@ from rich.console import Console
 from mmaml.report.differences import differences
 from mmaml.report.html import write_report
 from mmaml.report.read import by_setting, duration, read_runs
-from mmaml.report.tables import Estimate, modes_table, results_for_terminal, results_table, stages_table
+from mmaml.report.tables import Estimate, modes_table, own_notes, results_for_terminal, results_table, stages_table
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
 
@@ -301,6 +301,15 @@ def test_differences_on_tasks_of_files_count_the_files(make_run):
     grouped = [with_values(*both, groups) for both in zip(runs, values, strict=True)]
     # Two means, -0.5 and 0, and Student's t for one degree of freedom.
     assert differences(read_runs(grouped)) == [f"mmaml minus maml, task by task: -0.25 ± {12.7062 * 0.25:.3g}."]
+
+
+def test_what_results_say_alike_is_said_once(make_run):
+    runs = read_runs(
+        [make_run(name, 9.0, 1.5, note=note) for name, note in (("a", "few"), ("b", "few"), ("c", "many"))]
+    )
+    assert own_notes(runs) == ["a, b: few", "c: many"]
+    assert own_notes(runs[:2]) == ["few"]
+    assert own_notes([*runs[:2], *read_runs([make_run("d", 9.0, 1.5)])]) == ["a, b: few"]
 
 
 def test_mistakes_are_named(make_run, tmp_path):

@@ -96,7 +96,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         if config.data:
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
-            more["note"] = f"Its test classes are {classes}; the intervals do not say how it does on others."
+            more["note"] = f"The test classes are {classes}; intervals do not say how it does on others."
             judges.append(lambda drawn: np.asarray(nearest_mean(drawn, config.way), np.float64))
         values, modes, *others = _of_tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks, *judges)
         reference = ("nearest mean picture", others[0]) if others else None

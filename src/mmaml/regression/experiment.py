@@ -85,7 +85,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         if (files := groups_of(batch.mode, batch.origin)) is None:
             return Evaluation(errors, modes, {}, reference=self._optimal(batch))
         count = len(np.unique(files))
-        note = f"Its tasks are drawn from {count} held-out files, which are what its intervals count."
+        note = f"Tasks are drawn from {count} held-out files, which are what intervals count."
         return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files, self._alone(batch))
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:

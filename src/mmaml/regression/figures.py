@@ -21,7 +21,7 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
 from mmaml.regression.tasks import FAMILIES, X_RANGE, FunctionTasks, Sources
-from mmaml.report.drawing import INK, STYLE, colour, line_style, to_svg
+from mmaml.report.drawing import INK, STYLE, colour, line_style, names_in_row, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.embed import embed_tasks
@@ -98,7 +98,8 @@ def function_fits(learners: dict[str, AbstractLearner], examples: Examples) -> F
         label: y(outputs_before_and_after(learner, examples.tasks, grids, mean_squared_error))
         for label, learner in learners.items()
     }
-    figure = Figure((2.3 * len(examples.names) + 0.6, 5.0))
+    width = 2.3 * len(examples.names) + 0.6
+    figure = Figure((width, 5.0))
     axes = figure.subplots(2, len(examples.names), sharex=True, sharey="col", squeeze=False)
     for (row, column), panel in np.ndenumerate(axes):
         task = jax.tree.map(operator.itemgetter(column), examples.tasks)
@@ -118,7 +119,10 @@ def function_fits(learners: dict[str, AbstractLearner], examples: Examples) -> F
             panel.set_title(examples.names[column])
     axes[0, 0].set_ylabel("before any gradient step")
     axes[1, 0].set_ylabel(_after_steps({learner.inner.steps for learner in learners.values()}))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(learners) + 2)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    in_row = names_in_row(names, width)
+    figure.set_figheight(4.75 + 0.25 * -(-len(names) // in_row))
+    figure.legend(handles, names, loc="outside upper left", ncols=in_row)
     return figure
 
 

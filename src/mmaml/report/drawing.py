@@ -5,6 +5,7 @@ left behind.
 """
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
@@ -74,6 +75,11 @@ def dashes(series: int) -> str:
 def line_style(series: int) -> tuple[int, tuple[float, ...] | None]:
     """The same pattern as Matplotlib's `linestyle`."""
     return 0, tuple(map(float, dashes(series).split())) or None
+
+
+def names_in_row(names: Iterable[str], width: float) -> int:
+    """How many names a legend has room for beside each other in a figure of `width` inches, at least one."""
+    return max(1, int(width / (0.6 + 0.08 * max(map(len, names)))))
 
 
 def plain_log_scale(axes: Axes) -> None:

@@ -122,8 +122,11 @@ def results_for_terminal(runs: Sequence[Run]) -> Group:
 
 
 def own_notes(runs: Sequence[Run]) -> list[str]:
-    """What results have to say of themselves."""
-    return [f"{label}: {result['note']}" for _, label, result in finished(runs) if "note" in result]
+    """What results have to say of themselves; what they say alike, once."""
+    results = [(label, result) for _, label, result in finished(runs)]
+    notes = dict.fromkeys(result["note"] for _, result in results if "note" in result)
+    of_each = {note: [label for label, result in results if result.get("note") == note] for note in notes}
+    return [note if len(of) == len(results) else f"{', '.join(of)}: {note}" for note, of in of_each.items()]
 
 
 def meta_iterations(result: Result) -> str:

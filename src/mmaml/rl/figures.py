@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.experiments.embedding import CAPTION
-from mmaml.report.drawing import MUTED, STYLE, colour, to_svg
+from mmaml.report.drawing import MUTED, STYLE, colour, names_in_row, to_svg
 from mmaml.rl.camera import Camera
 from mmaml.rl.embed import write_embeddings
 from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
@@ -39,8 +39,6 @@ CAPTIONS = {
 
 SHOWN = 5
 """Rollouts of a task that are drawn, at most."""
-NAME_WIDTH = 2.3
-"""Room for the name of a goal in inches."""
 
 
 @matplotlib.rc_context(STYLE)
@@ -64,12 +62,12 @@ def trajectories(environment: AbstractGoalEnvironment, examples: dict[str, Examp
     shape = first.get_data_ratio() if first.get_aspect() == 1 else 0.8
     modes = dict.fromkeys(np.asarray(next(iter(examples.values())).tasks.mode).tolist())
     width = 3.0 * columns + 0.3
-    names_in_row = int(width // NAME_WIDTH)
-    rows_of_names = -(-len(modes) // names_in_row)
+    names = [environment.mode_label(mode) for mode in modes]
+    in_row = names_in_row(names, width)
+    rows_of_names = -(-len(names) // in_row)
     figure.set_size_inches(width, (2.8 * shape + 0.5) * len(examples) + 0.15 + 0.25 * rows_of_names)
     handles = [first.plot([], [], color=colour(mode))[0] for mode in modes]
-    names = [environment.mode_label(mode) for mode in modes]
-    figure.legend(handles, names, loc="outside upper left", ncols=names_in_row)
+    figure.legend(handles, names, loc="outside upper left", ncols=in_row)
     return figure
 
 
