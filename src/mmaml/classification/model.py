@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from mmaml.classification.build import cross_entropy, make_learner
-from mmaml.classification.datasets.pictures import as_picture
+from mmaml.classification.datasets.pictures import as_picture, bits_of
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
@@ -149,4 +149,5 @@ def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images 
     images = list(images)
     if not images:
         raise ValueError("there are no images; give at least one.")
-    return np.stack([as_picture(image, side, channels) for image in images]).astype(np.float32) / 255
+    bits = bits_of(images)
+    return np.stack([as_picture(image, side, channels, bits) for image in images]).astype(np.float32) / 255

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmaml.classification.datasets.folder import read_images
 from mmaml.runs.errors import Note, UserError
@@ -47,6 +48,15 @@ def test_pictures_of_every_kind_and_size(tmp_path):
     }
     write_files(tmp_path, odd | classes("bcd"))
     assert np.bincount(read_images(tmp_path, 5).labels).tolist().count(4) == 1
+
+
+def test_a_dark_picture_is_not_brighter_than_the_others(tmp_path):
+    write_files(tmp_path, classes("abcd"))
+    for i, white in enumerate((3200, 65535)):
+        Image.fromarray(np.full((4, 4), white, np.uint16)).save(tmp_path / "a" / f"{i}.png")
+    made = read_images(tmp_path, 4)
+    pictures = made.images[made.labels == made.class_names.index("a")]
+    np.testing.assert_array_equal(pictures[:, 0, 0, 0], [12, 255])
 
 
 def test_what_is_wrong_with_a_folder_is_named(tmp_path):

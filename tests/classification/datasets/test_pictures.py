@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmaml.classification.datasets.pictures import as_picture, decode
+from mmaml.classification.datasets.pictures import as_picture, bits_of, decode
 from mmaml.runs.errors import UserError
 from tests.classification.datasets.making import picture
 
@@ -32,10 +32,18 @@ def test_every_mode_becomes_gray_or_rgb(mode, channels):
     np.testing.assert_allclose(array, 255 if mode == "1" else 200, atol=5)
 
 
-@pytest.mark.parametrize(("white", "gray"), [(65535, 255), (4095, 255), (4096, 16)])
-def test_gray_of_twelve_bits_is_not_taken_for_black(white, gray):
-    array = decode(saved(Image.fromarray(np.full((4, 4), white, np.uint16))), 4, 1, "x")
-    assert (array == gray).all()
+@pytest.mark.parametrize(("whites", "gray"), [([65535], 255), ([4095], 255), ([4096], 16), ([3200, 65535], 12)])
+def test_pictures_show_together_how_many_bits_they_have(tmp_path, whites, gray):
+    images = [Image.fromarray(np.full((4, 4), white, np.uint16)) for white in whites]
+    for i, image in enumerate(images):
+        image.save(tmp_path / f"{i}.png")
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(b"")
+    eight = Image.fromarray(np.full((4, 4), 200, np.uint8))
+    for given in (images, [tmp_path / f"{i}.png" for i in range(len(images))]):
+        bits = bits_of([damaged, *given, eight])
+        assert (as_picture(given[0], 4, 1, bits) == gray).all()
+        assert (as_picture(eight, 4, 1, bits) == 200).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
@@ -44,7 +52,7 @@ def test_numbers_of_unknown_range_are_refused(dtype):
     with pytest.raises(UserError, match=r"x.tif cannot be read as a picture: what is black in it and what white"):
         decode(saved(image, "TIFF"), 4, 1, "x.tif")
     with pytest.raises(ValueError, match="what is black in it"):
-        as_picture(image, 4, 1)
+        as_picture(image, 4, 1, 16)
 
 
 def test_transparency_shows_white():

@@ -7,12 +7,14 @@ import numpy as np
 
 from mmaml.classification.datasets.archive import ARCHIVES, archive_stem, is_archive, read_file, unpacked
 from mmaml.classification.datasets.pack import ImageSet
-from mmaml.classification.datasets.pictures import decode
+from mmaml.classification.datasets.pictures import bits_of, decode
 from mmaml.classification.datasets.splits import split_in_order
 from mmaml.runs.errors import Note, UserError
 
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+DEEP = (".png", ".tif", ".tiff")
+"""Endings of pictures that may have more than 8 bits."""
 SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
 LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
 
@@ -56,8 +58,9 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
                     )
     else:
         split = _drawn_split(path, [folder.name for folder in leaves], seed)
+    bits = bits_of(file for files in files_of.values() for file in files if file.suffix.lower() in DEEP)
     images = {
-        (folder.name, file.name): decode(read_file(file), side, 3, str(file))
+        (folder.name, file.name): decode(read_file(file), side, 3, str(file), bits)
         for folder, files in files_of.items()
         for file in files
     }

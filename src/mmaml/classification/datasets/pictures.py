@@ -1,6 +1,7 @@
 """Picture files of any kind, and arrays of any size, to arrays of one shape."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,26 @@ LARGEST_SIDE = 1024
 """Images in a data set have no more pixels a side."""
 
 
-def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side side channels"]:
-    """One picture, squashed to `side` × `side`, as `decode` does it.
+def bits_of(images: Iterable[Any]) -> int:
+    """How many bits gray pictures with more than 8 are taken to have: 12 if no pixel of any is above 4095, else 16.
+
+    `images` are such as `as_picture` takes. Only together do they show it: one may be dark. What cannot be read is
+    passed over.
+    """
+    return max((_bits(image) for image in images), default=12)
+
+
+def as_picture(image: Any, side: int, channels: int, bits: int) -> UInt8[np.ndarray, "side side channels"]:
+    """One picture of those with `bits`, squashed to `side` × `side`, as `decode` does it.
 
     `image` is a file's path, a Pillow image, or a uint8 array of the shape `(height, width)`, or `(height, width,
     channels)` with 1 or 3 channels. Raises `ValueError` for other arrays and for pictures whose numbers have no known
     range, `UserError` for files that cannot be read.
     """
     if isinstance(image, str | Path):
-        return decode(read_file(Path(image)), side, channels, str(image))
+        return decode(read_file(Path(image)), side, channels, str(image), bits)
     if isinstance(image, Image.Image):
-        return _to_array(_to_eight_bits(image), side, channels)
+        return _to_array(_to_eight_bits(image, bits), side, channels)
     array = np.asarray(image)
     array = array[..., None] if array.ndim == 2 else array
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
@@ -37,17 +47,17 @@ def as_picture(image: Any, side: int, channels: int) -> UInt8[np.ndarray, "side 
     return fit(array[None], side, channels)[0]
 
 
-def decode(data: bytes, side: int, channels: int, name: str) -> UInt8[np.ndarray, "side side channels"]:
+def decode(data: bytes, side: int, channels: int, name: str, bits: int = 16) -> UInt8[np.ndarray, "side side channels"]:
     """The picture in `data`, squashed to `side` × `side` (Lanczos), gray if `channels` is 1 and RGB if it is 3.
 
-    The picture is turned as its EXIF tag says, transparency shows white, 16-bit gray becomes 8-bit. If no pixel of that
-    is above 4095, it is taken for 12-bit.
+    The picture is turned as its EXIF tag says, transparency shows white, and gray of more than 8 bits
+    is taken to have `bits`.
 
     Raises `UserError` that gives `name` if it cannot be read.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return _to_array(_to_eight_bits(image), side, channels)
+            return _to_array(_to_eight_bits(image, bits), side, channels)
     except Exception as error:  # a damaged picture can make its decoder raise almost anything
         raise UserError(
             f"{name} cannot be read as a picture: {_reason(error)}. Replace the file, or remove it if it is not needed."
@@ -68,13 +78,23 @@ def fit(images: UInt8[np.ndarray, "n h w c"], side: int, channels: int) -> UInt8
     return fitted
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _bits(image: Any) -> int:
+    if isinstance(image, str | Path):
+        try:
+            with Image.open(image) as opened:
+                return _bits(opened)
+        except Exception:  # `decode` says what is wrong with it
+            return 12
+    deep = isinstance(image, Image.Image) and image.mode.startswith("I")
+    return 16 if deep and np.asarray(image).max(initial=0) > 4095 else 12
+
+
+def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
     if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
-        pixels = np.asarray(image)
-        return Image.fromarray((pixels >> (8 if pixels.max() > 4095 else 4)).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
     if image.has_transparency_data:
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image
