@@ -3,7 +3,7 @@
 Every model is judged on the same curves, 100 of each kind, beside a Gaussian process that fits each curve alone.
 Interrupted, the same command goes on where it stopped.
 
-    python examples/how_many_curves.py --folder how-many --out results/how_many_curves.json
+    python examples/how_many_curves.py --folder how-many --out results/ablation_own_tasks.json
 """
 
 import json
