@@ -273,6 +273,12 @@ def test_terminal(make_run):
         assert number in text
 
 
+def test_names_in_a_terminal_go_without_the_setting_in_the_title(make_run):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(results_for_terminal(read_runs([make_run("regression-2-a-run", 2.4, 0.3)])))
+    assert [line.split()[0] for line in console.export_text().splitlines() if "a-run" in line] == ["a-run"]
+
+
 def with_values(folder: RunFolder, after, groups=None) -> RunFolder:
     """The run with the errors of single tasks after adaptation."""
     np.save(folder.values_path, np.stack([np.full(len(after), 9.0), after], 1))

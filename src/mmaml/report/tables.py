@@ -109,9 +109,13 @@ def modes_table(runs: Sequence[Run]) -> Table:
 
 
 def results_for_terminal(runs: Sequence[Run]) -> Group:
-    """The results of several runs to print with rich, a table for each setting, narrow enough for 80 columns."""
+    """The results of several runs to print with rich, a table for each setting, narrow enough for 80 columns.
+
+    Names that begin with the setting, as they do by default, go without it: it is the table's title.
+    """
     tables = []
-    for setting, members in by_setting(runs):
+    for setting, labelled in by_setting(runs):
+        members = [replace(run, label=run.label.removeprefix(f"{setting}-")) for run in labelled]
         results = results_table(members)
         keep = len(results.columns) - len(_EFFORT)
         rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
