@@ -157,6 +157,26 @@ def test_pictures_may_be_files_or_pillow_s_or_arrays(run, shapes):
         np.testing.assert_allclose(other, first, atol=1e-2)
 
 
+def test_a_model_remembers_how_many_bits_its_gray_pictures_had(run, tmp_path):
+    replace(mmaml.load(run), bits=16).save(tmp_path / "deep.safetensors")
+    deep = mmaml.load(tmp_path / "deep.safetensors")
+    rng = np.random.default_rng(0)
+    dark = [rng.integers(256, 4096, (8, 8)).astype(np.uint16) for _ in range(2)]
+    pictures = [Image.fromarray(values) for values in dark]
+    eights = [(values >> 8).astype(np.uint8) for values in dark]
+    adapted, same = (deep.adapt(images, ["a", "b"]) for images in (pictures, eights))
+    np.testing.assert_array_equal(adapted.embedding, same.embedding)
+    np.testing.assert_array_equal(adapted.predict_proba(pictures), same.predict_proba(eights))
+
+
+def test_what_the_support_set_shows_of_the_bits_holds_for_the_query(run):
+    bright, dark = np.full((8, 8), 65535, np.uint16), np.full((8, 8), 2560, np.uint16)
+    adapted = mmaml.load(run).adapt([Image.fromarray(bright), Image.fromarray(dark)], ["a", "b"])
+    eight = [np.full((8, 8), level, np.uint8) for level in (10, 10)]
+    deep = [Image.fromarray(dark)] * 2
+    np.testing.assert_array_equal(adapted.predict_proba(deep), adapted.predict_proba(eight))
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A run on a folder of one's own that is called like a data set, named as seen from where it lies."""
@@ -358,6 +378,7 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
             folder.mkdir(parents=True)
             for j in range(3):
                 Image.fromarray(rng.integers(0, 255, (9, 9, 3), dtype=np.uint8)).save(folder / f"{j}.png")
+    Image.fromarray(np.full((9, 9), 65535, np.uint16)).save(tmp_path / "sketches" / "class0" / "0.png")
     packed = shutil.make_archive(str(tmp_path / "drawings"), "zip", tmp_path / "sketches")
     text = f"train classification --data {{}} {{}} {TINY} --way 2 --json --out {{}}"
     code, out, _ = mmaml_command(capsys, text, tmp_path / "photos", packed, tmp_path / "run")
@@ -365,7 +386,9 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
     assert code == 0 and result["data"] == "photos, drawings"
     assert "test classes are 2 of photos, 2 of drawings; " in result["note"]
     few = [str(tmp_path / "photos" / name / "0.png") for name in ("class0", "class1")]
-    assert mmaml.load(tmp_path / "run").adapt(np.array(few), ["a", "b"]).classes_.tolist() == ["a", "b"]
+    model = mmaml.load(tmp_path / "run")
+    assert model.adapt(np.array(few), ["a", "b"]).classes_.tolist() == ["a", "b"]
+    assert model.bits == 16
 
 
 def test_a_class_that_is_too_small_is_named_and_kinds_are_no_classes(capsys, tmp_path):

@@ -39,13 +39,15 @@ def accuracy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) 
 class Sources:
     """Episodes of training, validation and test classes, of images with `channels` channels.
 
-    `digests` stand for all that a person's own sets hold.
+    They were made from gray pictures with `bits`, if any had more than 8. `digests` stand for all that a person's own
+    sets hold.
     """
 
     train: Mixture
     validation: Mixture
     test: Mixture
     channels: int
+    bits: int
     digests: tuple[str, ...] = ()
 
 
@@ -72,7 +74,8 @@ def make_sources(config: ClassificationConfig) -> Sources:
             )
     channels = max(images.images.shape[3] for images in sets)
     mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
-    return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, digests)
+    bits = max(images.bits for images in sets)
+    return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, bits, digests)
 
 
 def data_names(config: ClassificationConfig) -> tuple[str, ...]:

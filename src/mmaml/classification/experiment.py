@@ -104,8 +104,8 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:
         """Write the trained model."""
-        train, channels = self.sources.train, self.sources.channels
-        model = ClassificationModel(self.config, learner, channels, train.modes, landmarks(learner, train))
+        sources, known = self.sources, landmarks(learner, self.sources.train)
+        model = ClassificationModel(self.config, learner, sources.channels, sources.bits, sources.train.modes, known)
         model.save(folder.model_path)
 
     def draw(self, learner: AbstractLearner, folder: RunFolder) -> None:

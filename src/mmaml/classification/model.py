@@ -15,7 +15,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from mmaml.classification.build import cross_entropy, make_learner
-from mmaml.classification.datasets.pictures import as_picture, bits_of
+from mmaml.classification.datasets.pictures import FEWEST_BITS, as_picture, bits_of
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
@@ -40,12 +40,14 @@ class AdaptedClassifier(AdaptedTask):
         classes: np.ndarray,
         side: int,
         channels: int,
+        bits: int,
         known: EmbeddedTasks | None,
         modes: tuple[str, ...],
     ):
         super().__init__(model, known, modes)
         self._side = side
         self._channels = channels
+        self._bits = bits
         self.classes_ = classes
 
     def predict_proba(self, images: Any) -> Float[np.ndarray, "images classes"]:
@@ -55,7 +57,7 @@ class AdaptedClassifier(AdaptedTask):
         One trained with `--normalise-by set`, as published, normalises them together and needs a mixed company: alone,
         or among images of one class, an image is classified at about chance. It warns (`Note`) of few images.
         """
-        inputs = jnp.asarray(_inputs(images, self._side, self._channels))
+        inputs = jnp.asarray(_inputs(images, self._side, self._channels, self._bits)[0])
         network = self._model.network
         if isinstance(network, ConvNet) and not network.support_statistics and len(inputs) < 2 * len(self.classes_):
             warnings.warn(
@@ -83,12 +85,14 @@ class AdaptedClassifier(AdaptedTask):
 class ClassificationModel:
     """A meta-trained learner with everything it takes to use it.
 
-    `landmarks` are training tasks that it compares new ones with.
+    It takes images with `channels` channels. Gray pictures with more than 8 bits have at least `bits`, as those it was
+    trained with. `landmarks` are training tasks that it compares new ones with.
     """
 
     config: ClassificationConfig
     learner: AbstractLearner
     channels: int
+    bits: int
     modes: tuple[str, ...]
     landmarks: EmbeddedTasks | None
 
@@ -104,7 +108,7 @@ class ClassificationModel:
 
         Raises `ValueError` for what does not fit, and `UserError` for files that cannot be read.
         """
-        inputs = _inputs(images, self.config.side, self.channels)
+        inputs, bits = _inputs(images, self.config.side, self.channels, self.bits)
         given = np.asarray(labels)
         if given.shape != (len(inputs),):
             raise ValueError(
@@ -125,11 +129,11 @@ class ClassificationModel:
         support = Samples(jnp.asarray(inputs), jnp.asarray(targets))
         adapted = adapt_to(self.learner, support, cross_entropy, steps=steps, mode=mode, modes=self.modes)
         side, channels = self.config.side, self.channels
-        return AdaptedClassifier(adapted, classes, side, channels, self.landmarks, self.modes)
+        return AdaptedClassifier(adapted, classes, side, channels, bits, self.landmarks, self.modes)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
-        header = {"config": to_dict(self.config), "modes": self.modes, "channels": self.channels}
+        header = {"config": to_dict(self.config), "modes": self.modes, "channels": self.channels, "bits": self.bits}
         write_model(path, self.config.DOMAIN, self.learner, header, landmark_tensors(self.landmarks))
 
     @classmethod
@@ -138,10 +142,15 @@ class ClassificationModel:
         config = from_dict(ClassificationConfig, header["config"])
         modes = tuple(header["modes"])
         like = eqx.filter_eval_shape(make_learner, config, channels=header["channels"], modes=modes, key=jr.key(0))
-        return cls(config, fill_learner(like, tensors, path), header["channels"], modes, read_landmarks(tensors))
+        learner = fill_learner(like, tensors, path)
+        bits = header.get("bits", FEWEST_BITS)  # models written before it was remembered lack it
+        return cls(config, learner, header["channels"], bits, modes, read_landmarks(tensors))
 
 
-def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images side side channels"]:
+def _inputs(
+    images: Any, side: int, channels: int, bits: int
+) -> tuple[Float[np.ndarray, "images side side channels"], int]:
+    """What a network reads of images that have `bits` or more if they are gray and deep, and how many they have."""
     numbers = isinstance(images, np.ndarray) and images.dtype.kind not in "OUS"
     one_array = numbers and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
     if one_array or isinstance(images, str | Path | Image.Image):
@@ -149,5 +158,5 @@ def _inputs(images: Any, side: int, channels: int) -> Float[np.ndarray, "images 
     images = list(images)
     if not images:
         raise ValueError("there are no images; give at least one.")
-    bits = bits_of(images)
-    return np.stack([as_picture(image, side, channels, bits) for image in images]).astype(np.float32) / 255
+    bits = max(bits, bits_of(images))
+    return np.stack([as_picture(image, side, channels, bits) for image in images]).astype(np.float32) / 255, bits

@@ -1,6 +1,7 @@
 """Packs: what goes in comes out, lazily; anything else is refused with one message."""
 
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,10 +20,16 @@ def pack(tmp_path):
 
 def test_what_is_saved_is_loaded_and_stays_on_disk(pack):
     saved, loaded = image_set(), ImageSet.load(pack)
+    assert loaded.bits == 12
     for part in ("images", "labels", "class_split"):
         np.testing.assert_array_equal(getattr(saved, part), getattr(loaded, part))
     assert (loaded.name, loaded.class_names) == (saved.name, saved.class_names)
     assert isinstance(loaded.images.base, np.memmap) and not loaded.images.flags.writeable
+
+
+def test_a_pack_remembers_the_bits_of_gray(tmp_path):
+    replace(image_set(), bits=16).save(tmp_path / "deep.safetensors")
+    assert ImageSet.load(tmp_path / "deep.safetensors").bits == 16
 
 
 def test_a_pack_is_a_plain_safetensors_file(pack):

@@ -64,7 +64,7 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
         for folder, files in files_of.items()
         for file in files
     }
-    return ImageSet.assemble(name or path.resolve().name, images, split)
+    return ImageSet.assemble(name or path.resolve().name, images, split, bits)
 
 
 def _pictures_of_class(folder: Path, least: int) -> list[Path]:

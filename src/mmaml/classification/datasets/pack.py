@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from safetensors import SafetensorError, safe_open
 
-from mmaml.classification.datasets.pictures import fit
+from mmaml.classification.datasets.pictures import FEWEST_BITS, fit
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import replacing
@@ -38,7 +38,7 @@ class ImageSet:
 
     `images` are uint8 of the shape `(n, h, w, c)`, `c` being 1 (gray) or 3 (RGB); `labels`, int32 of the shape `(n,)`,
     index `class_names`; `class_split`, uint8 of the shape `(k,)`, says of each class whether it is for training (0),
-    validation (1) or test (2).
+    validation (1) or test (2). `bits` is what `bits_of` says of the pictures they were made from.
 
     Raises `ValueError` if the parts are not so, or a class has no image.
     """
@@ -48,6 +48,7 @@ class ImageSet:
     labels: np.ndarray
     class_names: tuple[str, ...]
     class_split: np.ndarray
+    bits: int = FEWEST_BITS
 
     def __post_init__(self) -> None:
         # Files come from outside, so shapes and types are always checked, and not by annotations in tests only.
@@ -76,7 +77,11 @@ class ImageSet:
 
     @classmethod
     def assemble(
-        cls, name: str, images: Mapping[tuple[str, str], UInt8[np.ndarray, "h w c"]], split: Mapping[str, int]
+        cls,
+        name: str,
+        images: Mapping[tuple[str, str], UInt8[np.ndarray, "h w c"]],
+        split: Mapping[str, int],
+        bits: int = FEWEST_BITS,
     ) -> "ImageSet":
         """A data set from single images, keyed by class and file name, and the split of each class.
 
@@ -91,6 +96,7 @@ class ImageSet:
             np.array([index[class_name] for class_name, _ in keys], np.int32),
             class_names,
             np.array([split[class_name] for class_name in class_names], np.uint8),
+            bits,
         )
 
     @classmethod
@@ -119,6 +125,7 @@ class ImageSet:
                 mapped("labels"),
                 tuple(json.loads(about["class_names"])),
                 mapped("class_split"),
+                int(about.get("bits", FEWEST_BITS)),
             )
         except FileNotFoundError:
             raise UserError(f"{path} does not exist.") from None
@@ -134,7 +141,8 @@ class ImageSet:
         Raises `UserError` if the disk or the folder does not take it; a file that was there before is then untouched.
         """
         arrays = {"labels": self.labels, "class_split": self.class_split, "images": self.images}
-        about = {"format": FORMAT, "name": self.name, "class_names": json.dumps(self.class_names)}
+        names = json.dumps(self.class_names)
+        about = {"format": FORMAT, "name": self.name, "class_names": names, "bits": str(self.bits)}
         try:
             with replacing(path) as file:
                 # Array after array, since the library's own writer needs them all in memory a second time.

@@ -16,6 +16,9 @@ from mmaml.runs.errors import UserError
 LARGEST_SIDE = 1024
 """Images in a data set have no more pixels a side."""
 
+FEWEST_BITS = 12
+"""What gray pictures with more than 8 bits have at least."""
+
 
 def bits_of(images: Iterable[Any]) -> int:
     """How many bits gray pictures with more than 8 are taken to have: 12 if no pixel of any is above 4095, else 16.
@@ -23,7 +26,7 @@ def bits_of(images: Iterable[Any]) -> int:
     `images` are such as `as_picture` takes. Only together do they show it: one may be dark. What cannot be read is
     passed over.
     """
-    return max((_bits(image) for image in images), default=12)
+    return max((_bits(image) for image in images), default=FEWEST_BITS)
 
 
 def as_picture(image: Any, side: int, channels: int, bits: int) -> UInt8[np.ndarray, "side side channels"]:
@@ -84,9 +87,9 @@ def _bits(image: Any) -> int:
             with Image.open(image) as opened:
                 return _bits(opened)
         except Exception:  # `decode` says what is wrong with it
-            return 12
+            return FEWEST_BITS
     deep = isinstance(image, Image.Image) and image.mode.startswith("I")
-    return 16 if deep and np.asarray(image).max(initial=0) > 4095 else 12
+    return 16 if deep and np.asarray(image).max(initial=0) > 4095 else FEWEST_BITS
 
 
 def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
