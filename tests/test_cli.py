@@ -366,6 +366,8 @@ def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
         ("--meta-lr -1", "--meta-lr is -1.0, but must be greater than 0"),
         ("--inner-steps -2", "--inner-steps is -2, but must be 0 or more"),
         ("--families sine", "--families is 'sine', but must be one of sinusoid, linear"),
+        ("--families linear linear", "--families is ('linear', 'linear'), but must be different families"),
+        ("--inner-clip-norm inf", "--inner-clip-norm is inf, but must be greater than 0 and at most 1e+18, or None"),
         ("--inner-clip-value 10 --engine dual", "--engine is 'dual', but must be auto or materialised"),
         ("--evaluation-tasks 1", "--evaluation-tasks is 1, but must be at least 2"),
         ("--learner mamml", "mamml"),
@@ -452,6 +454,12 @@ def test_a_model_file_without_one_of_its_parts_is_named(runs, tmp_path, part):
     save_file(tensors, path, {"mmaml": json.dumps(header)})
     with pytest.raises(UserError, match=f"m.safetensors lacks '{part}': the file is damaged"):
         mmaml.load(path)
+
+
+def test_what_the_system_refuses_is_one_message(capsys, tmp_path):
+    name = "x" * 300
+    code, _, err = mmaml_command(capsys, "data inspect {}", tmp_path / name)
+    assert code == 2 and err == f"Error: {tmp_path / name}: File name too long."
 
 
 def test_a_diverging_run_stops_and_says_so(capsys, tmp_path):

@@ -23,10 +23,17 @@ from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import Result
 
 
-def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False, **options: Any) -> Any:
+def train(
+    preset: str,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    tensorboard: bool = False,
+    **options: Any,
+) -> Any:
     """Meta-train, evaluate and write a report, as `mmaml train PRESET` does; returns the trained model, as `load` does.
 
-    `options` are those of the command, with underscores; several values are a list. The run is kept in the folder
+    `options` are those of the preset, with underscores; several values are a list. The run is kept in the folder
     `out` (default: runs/<setting>-<learner>-<budget>), from where `resume` goes on with it. On CPUs tasks are shared
     out over all cores, unless JAX was in use before: then over the devices it has.
 
@@ -35,11 +42,11 @@ def train(preset: str, *, out: str | Path | None = None, overwrite: bool = False
     diverges.
     """
     folder, experiment = begin(_configure(preset, options), None if out is None else Path(out), overwrite)
-    complete(folder, experiment)
+    complete(folder, experiment, tensorboard=tensorboard)
     return load(folder.path)
 
 
-def resume(run: str | Path) -> Any:
+def resume(run: str | Path, *, tensorboard: bool = False) -> Any:
     """Go on with the run in the folder `run`, as `mmaml resume` does; returns the trained model.
 
     A `Note` says so if JAX was in use before with another number of devices than the run's, on which it goes on.
@@ -47,7 +54,7 @@ def resume(run: str | Path) -> Any:
     Raises what `train` raises.
     """
     folder, experiment = reopen(Path(run))
-    complete(folder, experiment)
+    complete(folder, experiment, tensorboard=tensorboard)
     return load(folder.path)
 
 
@@ -78,7 +85,8 @@ def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[
     prepare_jax()
     config.check()
     experiment = DOMAINS[config.DOMAIN].experiment(config)
-    path = out or Path("runs") / f"{config.short_name}-{config.learner}-{config.budget}"
+    name = f"{config.short_name}-{config.learner}-{config.budget}"
+    path = out or Path("runs", name.translate({ord("["): "(", ord("]"): ")"}))  # no checkpoints below brackets
     stored = to_dict(experiment.config)
     return RunFolder.create(path, config.DOMAIN, config.short_name, stored, overwrite=overwrite), experiment
 

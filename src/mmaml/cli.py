@@ -289,6 +289,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(Interrupted("the command was not finished; what was there before is unchanged."))
     except BrokenPipeError:  # who read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # such as a file or folder that may not be read
+        if debug:
+            traceback.print_exc()
+        return _tell(UserError(f"{error.filename or 'the system'}: {error.strerror or error}."))
     return 0
 
 
@@ -322,14 +326,14 @@ def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bo
     console = _console(json)
     result = api.complete(folder, experiment, console, tensorboard=tensorboard)
     _show_results(read_runs([folder]), result if json else None)
-    console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False)
+    console.print(f"Report: {folder.report_path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_made(what: str, path: Path, json: bool) -> None:
     if json:
         print(json_format.dumps({what: str(path)}))
     else:
-        Console().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False)
+        Console().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_results(runs: list[RunRead], result: Result | None) -> None:

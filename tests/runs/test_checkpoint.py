@@ -5,8 +5,11 @@ import sys
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mmaml.runs.checkpoint import Checkpoints, newest
+from mmaml.runs.errors import UserError
+from mmaml.runs.folder import RunFolder
 
 
 FULL_DISK = """
@@ -44,6 +47,21 @@ def test_reading_where_nothing_is_makes_nothing_and_says_nothing(tmp_path, caplo
     assert newest(tmp_path / "checkpoints") is None
     assert not caplog.records
     assert not list(tmp_path.iterdir())
+
+
+def test_where_orbax_would_lose_them_nothing_is_begun(tmp_path):
+    for begin in (Checkpoints, lambda path: RunFolder.create(path, "regression", "r", {})):
+        with pytest.raises(UserError, match=r"p\[a\]/run, since there is a \[ in its name or that of a folder above"):
+            begin(tmp_path / "p[a]" / "run")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a*b?{c}", "ä é", "#%~!'\"", "]"])
+def test_odd_names_lose_nothing(tmp_path, name):
+    state = {"w": jnp.arange(3.0)}
+    with Checkpoints(tmp_path / name) as checkpoints:
+        checkpoints.save(1, state, 0.5)
+        np.testing.assert_array_equal(checkpoints.restore(1, state)["w"], state["w"])
 
 
 def test_a_full_disk_is_one_message(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmaml.regression.tables import UNNAMED, Table, read_table, read_tables
 from mmaml.runs.errors import Note, UserError
+from mmaml.runs.files import refuse_unreadable_names
 
 
 ByMode = dict[str, dict[str, Table]]
@@ -85,6 +86,7 @@ def _read_folder(folder: Path) -> ByMode:
         some = ", ".join(map(str, left_out[:3])) + ", …" * (len(left_out) > 3)
         warnings.warn(f"files in {folder} that are left out, since they are no CSV files: {some}.", Note, stacklevel=2)
     by_mode: ByMode = {}
+    refuse_unreadable_names([*(path.parent for path in inner), *inner, *loose])
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED
         by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)

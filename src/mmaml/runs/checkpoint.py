@@ -25,6 +25,8 @@ class Checkpoints:
     """
 
     def __init__(self, path: Path, keep: int = KEEP_LAST, *, read_only: bool = False):
+        if not read_only:
+            refuse_brackets(path)
         try:
             with _quiet():
                 self._manager = ocp.CheckpointManager(
@@ -87,6 +89,15 @@ class Checkpoints:
         return UserError(
             f"the checkpoint {self._path / str(step)} cannot be restored ({_reason(error)}). It is damaged or was made "
             "with another configuration or version of mmaml. Delete that folder to go on from an older checkpoint."
+        )
+
+
+def refuse_brackets(path: Path) -> None:
+    """Raise `UserError` for a place where Orbax would lose what it writes: it takes `[…]` in a path for a pattern."""
+    if "[" in str(path.absolute()):
+        raise UserError(
+            f"checkpoints cannot be kept in {path.absolute()}, since there is a [ in its name or that of a folder "
+            "above it. Choose another folder with --out, or rename that one."
         )
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,6 +64,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise UserError(
             f"cannot write {path}: {error.strerror}. What was there before is untouched; {advice}."
         ) from error
+
+
+def refuse_unreadable_names(paths: Iterable[Path]) -> None:
+    """Raise `UserError` for a name that is not UTF-8, as from an old archive: no picture or table could show it."""
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise UserError(f"the name of {shown} is not text in UTF-8. Rename it.") from None
 
 
 def write_json(path: Path, value: Any) -> None:

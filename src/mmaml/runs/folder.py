@@ -23,6 +23,7 @@ from typing import Any
 
 import filelock
 
+from mmaml.runs.checkpoint import refuse_brackets
 from mmaml.runs.environment import provenance
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_json
@@ -47,8 +48,9 @@ class RunFolder:
         """Start a run in `path`; runs with the same `setting` can be compared with each other.
 
         Raises `UserError` if the folder holds something already, unless it is a run, nothing else and `overwrite` is
-        given, or if it cannot be written.
+        given, if it cannot be written, or if checkpoints could not be kept in it.
         """
+        refuse_brackets(path)
         folder = cls(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not folder._is_run():

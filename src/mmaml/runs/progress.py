@@ -58,11 +58,11 @@ def progress(title: str, total: int, start: int, console: Console, seconds_betwe
             return
         told = True
         if (total - step) * seconds > LONG:
-            console.print(f"{title}  {_cost(total - step, seconds)}", highlight=False, soft_wrap=True)
+            console.print(f"{title}  {_cost(total - step, seconds)}", highlight=False, markup=False, soft_wrap=True)
 
     if console.is_terminal:
         columns = (
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             TimeElapsedColumn(),
@@ -89,6 +89,7 @@ def progress(title: str, total: int, start: int, console: Console, seconds_betwe
             return
         last = time.monotonic()
         left = "" if seconds is None else f"  left {(total - step) * seconds / 60:.1f} min"
-        console.print(f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}", highlight=False, soft_wrap=True)
+        line = f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     yield lines

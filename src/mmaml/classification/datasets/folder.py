@@ -10,6 +10,7 @@ from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import bits_of, decode
 from mmaml.classification.datasets.splits import split_in_order
 from mmaml.runs.errors import Note, UserError
+from mmaml.runs.files import refuse_unreadable_names
 
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -32,6 +33,7 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
     if is_archive(path):
         with unpacked(path) as folder:
             return read_images(folder, side, name=name or archive_stem(path), seed=seed, least=least)
+    refuse_unreadable_names([path.resolve()])
     if not path.is_dir():
         raise UserError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}). {LAYOUT}")
     inner = class_folders(path)
@@ -84,7 +86,7 @@ def _pictures_of_class(folder: Path, least: int) -> list[Path]:
 
 def class_folders(path: Path) -> list[Path]:
     """The folders in a folder, by name; hidden ones do not count. Raises `UserError` for images beside them."""
-    inner = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    inner = _visible(path)
     if loose := [p for p in inner if p.suffix.lower() in ENDINGS and p.is_file()]:
         raise UserError(f"{loose[0]} is an image outside any class's folder. Each class needs a folder of its own.")
     return [p for p in inner if p.is_dir()]
@@ -95,12 +97,18 @@ def pictures(folder: Path) -> list[Path]:
 
     Warns (`Note`) of files that are left out because they end otherwise than pictures do, and of folders.
     """
-    inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    inside = _visible(folder)
     found = [p for p in inside if p.suffix.lower() in ENDINGS and not p.is_dir()]
     if left_out := [p.name for p in inside if p not in found]:
         message = f"{folder}: {len(left_out)} files or folders are left out, {left_out[0]} for one; pictures end in"
         warnings.warn(f"{message} {', '.join(ENDINGS)}.", Note, stacklevel=2)
     return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    refuse_unreadable_names(inside)
+    return inside
 
 
 def _drawn_split(path: Path, class_names: list[str], seed: int) -> dict[str, int]:
