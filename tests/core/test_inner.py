@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaml.core.adapt import adapt
-from mmaml.core.inner import InnerLoop
+from mmaml.core.inner import LONGEST, InnerLoop
 from mmaml.core.materialised import formed
 from mmaml.core.modulation import FiLM
 from mmaml.core.network import AbstractNetwork, TaskModel
@@ -188,6 +188,12 @@ def test_more_steps_than_in_training_reuse_the_last_rate():
         np.testing.assert_allclose(longer(support.inputs), expected(support.inputs), rtol=1e-5)
 
 
+def test_the_widest_bound_bounds_nothing():
+    net, support = network(jr.key(0)), samples(jr.key(2), 3)
+    none, widest = (final(InnerLoop(0.1, 2, clip_norm=bound), TaskModel(net), support) for bound in (None, LONGEST))
+    np.testing.assert_allclose(widest(support.inputs), none(support.inputs), rtol=1e-6)
+
+
 def test_dual_engine_says_why_it_cannot_be_used():
     inner = InnerLoop(0.1, clip_value=1.0, engine="dual")
     with pytest.raises(ValueError, match="clip_value"):
@@ -252,8 +258,10 @@ def test_a_layer_of_one_number_keeps_its_shape():
         ({"steps": -1}, "-1 gradient steps; it must be 0 or more"),
         ({"steps": 2.0}, "2.0 gradient steps; it must be 0 or more, a whole number"),
         ({"clip_norm": -1.0}, "`clip_norm` is -1.0; it must be greater than 0"),
+        ({"clip_norm": float("inf")}, "`clip_norm` is inf; it must be greater than 0 and at most 1e+18, or None"),
         ({"clip_value": 0.0}, "`clip_value` is 0.0; it must be greater than 0"),
         ({"rates": -0.1}, "`rates` is -0.1; it must be 0 or more"),
+        ({"rates": (jnp.array(-0.1),)}, "it must be 0 or more"),
         ({"rates": ()}, "a tuple of at least one"),
     ],
 )
@@ -273,4 +281,6 @@ def test_unknown_names_are_refused_where_types_are_not_checked(name, value):
 def test_numbers_of_numpy_and_jax_are_numbers():
     for rates in (np.float32(0.5), jnp.float32(0.5), np.array(0.5)):
         assert InnerLoop(rates, steps=np.int64(3)) == InnerLoop(0.5, steps=3)
-    assert InnerLoop(jnp.array([0.5, 0.25])).rates == (0.5, 0.25)
+    for rates in (jnp.array([0.5, 0.25]), (jnp.array(0.5), np.array(0.25)), [0.5, 0.25]):
+        inner = InnerLoop(rates)
+        assert inner.rates == (0.5, 0.25) and not jax.tree.leaves(eqx.filter(inner, eqx.is_inexact_array))

@@ -1,6 +1,7 @@
 """Someone's own CSV files: reading them, runs on them, and clear words where they cannot be used."""
 
 import json
+import os
 from dataclasses import replace
 
 import equinox as eqx
@@ -253,6 +254,19 @@ def test_what_is_not_read_is_spoken_of(tmp_path):
     ]
 
 
+def test_columns_without_a_name_are_spoken_of(tmp_path):
+    write(tmp_path / "all.csv", ",task,x,y\n" + "".join(f"{i},{i},{i},1\n{i},{i},2,3\n" for i in range(3)))
+    with pytest.warns(Note, match="that are not read: one without a name"):
+        load_tasks(tmp_path / "all.csv", 1, 1)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / "b").rename(tmp_path / os.fsdecode(b"v\xf6gel"))
+    with pytest.raises(UserError, match=r"v\\xf6gel is not text in UTF-8. Rename it"):
+        load_tasks(tmp_path, 1, 1)
+
+
 def test_every_task_of_a_file_has_a_name_of_its_own(tmp_path):
     names = [("a", "b/c"), ("a/b", "c"), ("a", "b%2Fc"), ("a", "x"), ("a/b", "y"), ("a/b", "z")]
     rows = [f"{mode},{task},{i},{i + j}" for i, (mode, task) in enumerate(names) for j in range(2)]
@@ -376,6 +390,10 @@ def test_the_score_is_scikit_learn_s():
         fitted.score(x, y[:3])
     with pytest.raises(ValueError, match=r"y is 2[.]0 at all 4 points"):
         fitted.score(x, [2, 2, 2, 2])
+    with pytest.raises(ValueError, match=r"y is 0.1 at all 4 points; R² is of what varies"):
+        fitted.score(x, [0.1, 0.1, 0.1, 0.1])  # whose variance is not 0 but a rounding error
+    with pytest.raises(ValueError, match="y has no points"):
+        fitted.score(np.zeros((0, 2)), [])
 
 
 def test_columns_of_a_data_frame_are_known_by_name():

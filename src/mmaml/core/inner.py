@@ -19,9 +19,16 @@ Loss = Callable[[PyTree, PyTree], Float[Array, ""]]
 
 Engine = Literal["auto", "dual", "materialised"]
 
+LONGEST = 1e18
+"""No bound on gradients may be greater: its square would not fit into single precision."""
+
+BOUND = f"greater than 0 and at most {LONGEST:.0e}, or None for no bound"
+
 
 def _fixed(rates: Any) -> Any:
-    """An array of rates as a number or a tuple of them, so that the outer loop does not train it."""
+    """Arrays of rates as numbers or tuples of them, so that the outer loop does not train them."""
+    if isinstance(rates, tuple | list):
+        return tuple(map(_fixed, rates))
     if not isinstance(rates, np.generic | np.ndarray | jax.Array):
         return rates
     numbers = np.asarray(rates, float).tolist()
@@ -43,7 +50,7 @@ class InnerLoop(eqx.Module):
     """How a task is learnt from its support examples.
 
     - `rates`: the step size α, or one for each step (later steps use the last), or learnt ones. Only the last are
-      meta-trained: an array becomes a tuple.
+      meta-trained: arrays become numbers.
     - `steps`: gradient steps in meta-training; 0 learns by modulation alone.
     - `first_order`: the outer gradient takes inner gradients for constants (FOMAML).
     - `clip_norm`: longest allowed inner gradient, over all adapted parameters; longer ones are scaled down. The
@@ -69,8 +76,8 @@ class InnerLoop(eqx.Module):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"`{name}` is {value!r}; it must be one of {', '.join(map(repr, allowed))}.")
         for name in ("clip_norm", "clip_value"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise ValueError(f"`{name}` is {value!r}; it must be greater than 0, or None for no bound.")
+            if (value := getattr(self, name)) is not None and not 0 < value <= LONGEST:
+                raise ValueError(f"`{name}` is {value!r}; it must be {BOUND}.")
         rates = self.rates if isinstance(self.rates, tuple) else (self.rates,)
         if not rates or any(isinstance(rate, float | int) and not rate >= 0 for rate in rates):
             raise ValueError(

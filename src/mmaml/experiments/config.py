@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import optax
 import tyro
 
+from mmaml.core.inner import BOUND, LONGEST
 from mmaml.runs.config import require
 
 
@@ -65,7 +66,7 @@ class ExperimentConfig(abc.ABC):
         for option in ("inner_lr", "meta_lr"):
             require((value := getattr(self, option)) > 0, option, value, "greater than 0")
         value = self.inner_clip_norm
-        require(value is None or value > 0, "inner_clip_norm", value, "greater than 0, or None for no bound")
+        require(value is None or 0 < value <= LONGEST, "inner_clip_norm", value, BOUND)
 
     def meta_rate(self, updates: int) -> optax.ScalarOrSchedule:
         """The outer learning rate of a run that makes `updates` steps with it in all."""

@@ -13,8 +13,8 @@ from mmaml.core.task import Samples
 class BiLSTMEncoder(AbstractEncoder):
     """Bidirectional LSTM over the pairs (x, y); υ joins the top layer's last forward and first backward outputs.
 
-    With `sort`, the pairs are read in the order of their first input coordinate, as the paper says; without, in
-    the order they come, as the reference code does.
+    With `sort`, the pairs are read in the order of their inputs, as the paper says, and where those are alike of their
+    targets; without, in the order they come, as the reference code does.
     """
 
     layers: tuple[eqx.nn.LSTMCell, ...]
@@ -47,7 +47,7 @@ class BiLSTMEncoder(AbstractEncoder):
         """υ of one support set: inputs `(points, in)`, targets `(points, out)`."""
         sequence = jnp.concatenate([support.inputs, support.targets], axis=-1)
         if self.sort:
-            sequence = sequence[jnp.argsort(support.inputs[:, 0])]
+            sequence = sequence[jnp.lexsort(sequence.T[::-1])]
         last = sequence[-1]
         for cell in self.layers:
             outputs = eqx.filter_vmap(_run)(cell, jnp.stack([sequence, sequence[::-1]]))

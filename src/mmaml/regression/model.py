@@ -47,9 +47,10 @@ class AdaptedRegressor(AdaptedTask):
         predicted, targets = self.predict(x), _targets(y)
         if len(predicted) != len(targets):
             raise ValueError(f"x has {len(predicted)} points and y {len(targets)}; both must have the same.")
-        if not (variance := targets.var()):
-            raise ValueError(f"y is {targets[0]} at all {len(targets)} points; R² is of what varies.")
-        return float(1 - np.mean((predicted - targets) ** 2) / variance)
+        if len(targets) == 0 or np.ptp(targets) == 0:
+            seen = f"is {targets[0]} at all {len(targets)} points" if len(targets) else "has no points"
+            raise ValueError(f"y {seen}; R² is of what varies.")
+        return float(1 - np.mean((predicted - targets) ** 2) / targets.var())
 
 
 @dataclass(frozen=True, eq=False)

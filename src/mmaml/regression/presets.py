@@ -71,6 +71,7 @@ class RegressionConfig(SupervisedConfig):
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
         super().check()
+        require(len(set(self.families)) == len(self.families), "families", self.families, "different families")
         for name in self.families:
             require(name in FAMILIES, "families", name, f"one of {', '.join(FAMILIES)}")
         if self.preset == "regression":

@@ -124,7 +124,7 @@ def _table(
 
     x = np.array([numbers(column) for column in inputs]).T
     y = np.array(numbers("y", not all_targets)) if "y" in header else np.full(len(x), math.nan)
-    unread = tuple(name for name in header if name not in {*inputs, "y", *labels})
+    unread = tuple(name or "one without a name" for name in header if name not in {*inputs, "y", *labels})
     return Table(place, x, y, unread)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from mmaml.core.inner import BOUND, LONGEST
 from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.runs.config import require
 
@@ -45,7 +46,7 @@ class SupervisedConfig(ExperimentConfig):
         super().check()
         for option in ("inner_clip_value", "meta_clip_norm"):
             value = getattr(self, option)
-            require(value is None or value > 0, option, value, "greater than 0, or None for no bound")
+            require(value is None or 0 < value <= LONGEST, option, value, BOUND)
         share = self.post_modulation_share
         require(0 <= share < 1, "post_modulation_share", share, "from 0 to less than 1")
         exact = self.inner_clip_value is not None or self.step_sizes == "per-parameter"
