@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from mmaml.classification.presets import ClassificationConfig
 from mmaml.experiments import reproduce
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.experiments.table import TableSpec, write_table
@@ -98,6 +100,24 @@ def test_seeds_that_were_judged_on_different_tasks_are_refused(tmp_path):
         write_table(SPEC, tmp_path, "cpu")
 
 
+def test_runs_that_were_judged_on_different_tasks_are_not_compared(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    record(tmp_path, "mmaml-film", [[2, 1], [2, 2]])
+    path = tmp_path / "runs" / "regression-2-mmaml-film-cpu-seed0" / "result.json"
+    for other in ({"data": "others"}, {"image_size": 84}):
+        path.write_text(json.dumps(json.loads(path.read_text()) | other))
+        film = write_table(SPEC, tmp_path, "cpu")[-1]
+        assert film["method"] == "mmaml-film" and film["minus_maml"] is None
+    assert "of others, 84 pixels; " in (tmp_path / "table9.md").read_text()
+
+
+def test_a_run_that_was_moved_aside_is_no_second_seed(tmp_path):
+    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    runs = tmp_path / "runs"
+    shutil.copytree(runs / "regression-2-maml-cpu-seed0", runs / "regression-2-maml-cpu-seed0-old")
+    assert write_table(SPEC, tmp_path, "cpu")[-1]["seeds"] == [0]
+
+
 def test_a_run_with_a_bound_that_the_table_does_not_have_says_so(tmp_path):
     record(tmp_path, "maml", [[9, 3], [9, 5]], inner_clip_value=10.0, inner_clip_norm=None, evaluation_tasks=2)
     expected = {"inner_clip_value": 10.0, "inner_clip_norm": None}
@@ -138,17 +158,19 @@ def test_a_run_that_was_stopped_and_evaluated_is_not_taken_for_done(tmp_path):
     assert said.getvalue() == "2 modes is left out: mmaml goes on\n"
 
 
-@pytest.mark.parametrize(("option", "value"), [("task_microbatch", 3), ("meta_lr", 0.5)])
+@pytest.mark.parametrize(("option", "value"), [("task_microbatch", 3), ("precision", "bfloat16"), ("meta_lr", 0.5)])
 def test_a_run_goes_on_as_it_began_unless_it_is_another(tmp_path, monkeypatch, option, value):
-    """How many tasks are done at a time is the run's own business."""
-    begun = replace(PRESETS["regression-2"], **{option: value})
-    RunFolder.create(tmp_path / "runs" / "regression-2-mmaml-film-cpu-seed0", "regression", "r", to_dict(begun))
+    """What suits the machine it was begun on is the run's own business."""
+    setting = ClassificationConfig(preset="classification-2", datasets=("digits",), precision="float32")
+    begun = replace(setting, **{option: value})
+    spec = replace(SPEC, settings={"2 modes": setting}, experiment=lambda config: SimpleNamespace(config=config))
+    path = spec.run_path(tmp_path, "2 modes", "mmaml-film", "cpu", 0)
+    RunFolder.create(path, "classification", "c", to_dict(begun))
     went_on = []
     monkeypatch.setattr(reproduce, "complete_run", lambda folder, experiment, *rest: went_on.append(experiment.config))
-    spec = replace(SPEC, experiment=lambda config: SimpleNamespace(config=config))
-    record(tmp_path, "maml", [[9, 3], [9, 5]])
+    monkeypatch.setattr(reproduce, "write_table", lambda *table: [])
     options = {"budget": "cpu", "settings": (), "methods": ("mmaml-film",), "seeds": (0,), "console": Console()}
-    if option == "task_microbatch":
+    if option != "meta_lr":
         reproduce_table(spec, tmp_path, **options)
         assert went_on == [begun]
     else:

@@ -152,6 +152,17 @@ def test_only_runs_on_the_same_data_are_compared_and_the_finished_come_first(mak
     assert members == [("regression-2 (data one)", ["a", "b", "young"]), ("regression-2 (data two)", ["elsewhere"])]
 
 
+def test_only_runs_on_the_same_content_of_one_s_own_data_are_compared(make_run):
+    folders = [make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("c", 2.0, 0.7)]
+    for folder, digests in zip(folders, [["1"], ["1"], ["2"]], strict=True):
+        stored = json.loads(folder.config_path.read_text())
+        stored["config"] |= {"data": ["birds"], "data_digests": digests}
+        folder.config_path.write_text(json.dumps(stored))
+    (first, ab), (second, c) = by_setting(read_runs(folders))
+    assert [run.label for run in ab] == ["a", "b"] and [run.label for run in c] == ["c"]
+    assert first != second and first.startswith("regression-2 (content ")
+
+
 def test_runs_of_other_tasks_are_no_rivals(make_run):
     folders = [make_run("a", 2.0, 0.5), make_run("b", 2.0, 0.6), make_run("c", 2.0, 0.7, preset="regression-3")]
     stored = json.loads(folders[1].config_path.read_text())

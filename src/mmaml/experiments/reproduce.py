@@ -59,8 +59,9 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
         folder = RunFolder.open(path)
         stored = folder.read_config()
         begun = from_dict(type(config), stored["config"])
-        # How many tasks at a time is no part of what is reproduced.
-        experiment = spec.experiment(replace(config, task_microbatch=begun.task_microbatch))
+        # What suits a machine is no part of what is reproduced.
+        suited = {name: getattr(begun, name) for name in ("task_microbatch", "precision") if hasattr(begun, name)}
+        experiment = spec.experiment(replace(config, **suited))
         if experiment.config != begun:
             raise UserError(f"{path} holds a run with other options than this table's; move it away.")
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,20 +64,18 @@ def write_table(spec: TableSpec, out: Path, budget: Budget) -> list[dict[str, An
 
 def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) -> Iterator[dict[str, Any]]:
     references: dict[str, dict[str, Any]] = {}
-    baseline: dict[int, Path] = {}
+    baseline: dict[int, _Evaluated] = {}
     for method in spec.methods:
-        pattern = spec.run_path(out, setting, method, budget, "*")
-        found = {path: read_result(RunFolder(path)) for path in pattern.parent.glob(pattern.name)}
-        results = sorted((result for result in found.values() if result), key=lambda result: result["seed"])
-        if not results:
+        found = _evaluated(spec, out, setting, method, budget)
+        if not found:
             continue
-        paths = {result["seed"]: path for path, result in found.items() if result}
-        runs = [str(paths[result["seed"]].relative_to(out)) for result in results]
+        results = [run.result for run in found.values()]
+        runs = [str(run.path.relative_to(out)) for run in found.values()]
         _refuse_unlike(results, runs)
         others: dict[str, Any] = {}
-        for seed, path in paths.items():
-            others |= _other_options(spec.config(setting, method, budget, seed), path)
-        baseline = paths if method == spec.baseline else baseline
+        for seed, run in found.items():
+            others |= _other_options(spec.config(setting, method, budget, seed), run.path)
+        baseline = found if method == spec.baseline else baseline
         for stage, index in spec.stages:
             only_stage = len(results[0]["stages"]) == 1  # takes no gradient step
             if stage == "post-adaptation" and only_stage:
@@ -85,11 +83,28 @@ def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) 
             cell = _cell(spec, setting, method, stage, [r["stages"][index] for r in results], results, runs)
             cell["other_options"] = others
             if (index == -1 or only_stage) and method != spec.baseline:
-                cell[f"minus_{spec.baseline}"] = _difference(paths, baseline)
+                cell[f"minus_{spec.baseline}"] = _difference(found, baseline)
             yield cell
         if (reference := results[0].get("reference")) and (name := reference["name"]) not in references:
             references[name] = _cell(spec, setting, name, "post-adaptation", [reference], results[:1], runs[:1])
     yield from references.values()
+
+
+class _Evaluated(NamedTuple):
+    path: Path
+    result: Result
+
+
+def _evaluated(spec: TableSpec, out: Path, setting: str, method: str, budget: Budget) -> dict[int, _Evaluated]:
+    """The evaluated runs of one cell, by seed and in that order; a folder with another name is none of them."""
+    pattern = spec.run_path(out, setting, method, budget, "*")
+    found = {
+        result["seed"]: _Evaluated(path, result)
+        for path in pattern.parent.glob(pattern.name)
+        if (result := read_result(RunFolder(path)))
+        and path == spec.run_path(out, setting, method, budget, result["seed"])
+    }
+    return dict(sorted(found.items()))
 
 
 def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
@@ -101,32 +116,38 @@ def _other_options(config: ExperimentConfig, path: Path) -> dict[str, Any]:
     }
 
 
+_TASKS = ("data", "tasks", "image_size")
+"""What results have in common, as far as they have it, if they are of the same tasks of one setting."""
+
+
 def _refuse_unlike(results: Sequence[Result], runs: Sequence[str]) -> None:
     """Raise `UserError` if the runs of one cell, which differ in their seeds, were not judged on the same tasks."""
     for result, run in zip(results, runs, strict=True):
-        for what in ("data", "tasks"):
-            if result[what] != results[0][what]:
+        for what in _TASKS:
+            if result.get(what) != results[0].get(what):
                 raise UserError(
-                    f"{runs[0]} and {run} were evaluated on different tasks ({what}: {results[0][what]!r} and "
-                    f"{result[what]!r}), so they have no common mean. Evaluate one again, or move it away."
+                    f"{runs[0]} and {run} were evaluated on different tasks ({what}: {results[0].get(what)!r} and "
+                    f"{result.get(what)!r}), so they have no common mean. Evaluate one again, or move it away."
                 )
 
 
-def _difference(paths: dict[int, Path], baseline: dict[int, Path]) -> dict[str, float] | None:
+def _difference(runs: dict[int, _Evaluated], baseline: dict[int, _Evaluated]) -> dict[str, float] | None:
     """What runs, by seed, achieve minus what the baseline's do: mean and interval over tasks of the means over seeds.
 
-    `seed_std`, where both have the same seeds, is the standard deviation over them of their mean differences.
+    There is none if they were not judged on the same tasks. `seed_std`, where both have the same seeds, is the standard
+    deviation over them of their mean differences.
     """
     ours, theirs = (
-        [values.final for seed in sorted(runs) if (values := read_values(RunFolder(runs[seed])))]
-        for runs in (paths, baseline)
+        [values.final for run in found.values() if (values := read_values(RunFolder(run.path)))]
+        for found in (runs, baseline)
     )
-    complete = len(ours) == len(paths) and len(theirs) == len(baseline) > 0
-    if not complete or len({values.shape for values in (*ours, *theirs)}) > 1:
+    complete = len(ours) == len(runs) and len(theirs) == len(baseline) > 0
+    judged = [run.result for run in (*runs.values(), *baseline.values())]
+    if not complete or len({tuple(result.get(what) for what in _TASKS) for result in judged}) > 1:
         return None
     over_tasks = mean_and_ci(np.mean(ours, 0) - np.mean(theirs, 0))
     difference = {"mean": over_tasks["mean"], "ci95": over_tasks["ci95"]}
-    if paths.keys() == baseline.keys() and len(paths) > 1:
+    if runs.keys() == baseline.keys() and len(runs) > 1:
         difference["seed_std"] = float(np.std(np.mean(ours, 1) - np.mean(theirs, 1), ddof=1))
     return difference
 
@@ -164,6 +185,7 @@ def _cell(
         "planned": first["planned"],
         "published": replace(spec.settings[setting], budget="paper").iterations,
         "data": first["data"],
+        "image_size": first.get("image_size"),
         **{key: _of_all([result[key] for result in results]) for key in ("command", "commit")},
         "run": _of_all(runs),
     }
@@ -202,6 +224,7 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
 def _effort(cell: dict[str, Any]) -> str:
     """What was spent on a cell, beside what the paper spent."""
     source = "" if cell["data"] == cell["setting"] else f" of {cell['data']}"
+    source += f", {cell['image_size']} pixels" if cell["image_size"] else ""
     planned, published = f"{cell['planned']:,}", f"{cell['published']:,}"
     training = f"{planned} meta-iterations" + ("" if planned == published else f" (published: {published})")
     stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "

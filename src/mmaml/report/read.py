@@ -1,5 +1,7 @@
 """What a report knows of a run: the content of its folder."""
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,19 +56,26 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     settings: dict[tuple[str, tuple[str, ...]], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.result is None):
         name = run.config.get("setting") or run.config["config"]["preset"]
-        tasks = tuple(plain(run.config["config"].get(option)) for option in _TASK_OPTIONS)
+        tasks = (*(plain(run.config["config"].get(option)) for option in _TASK_OPTIONS), _own_data(run))
         settings.setdefault((name, tasks), []).append(run)
 
     def full_name(name: str, tasks: tuple[str, ...]) -> str:
         others = [other for same, other in settings if same == name]
         apart = [
             f"{option.replace('_', ' ')} {value}"
-            for i, (option, value) in enumerate(zip(_TASK_OPTIONS, tasks, strict=True))
+            for i, (option, value) in enumerate(zip((*_TASK_OPTIONS, "content"), tasks, strict=True))
             if len({other[i] for other in others}) > 1
         ]
         return f"{name} ({'; '.join(apart)})" if apart else name
 
     return [(full_name(name, tasks), members) for (name, tasks), members in settings.items()]
+
+
+def _own_data(run: Run) -> str:
+    """Short for what was in files of the user's own when the run began."""
+    config = run.config["config"]
+    held = (config.get("data_digests"), config.get("data_files")) if config.get("data") else ()
+    return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:6]
 
 
 def plain(value: Any) -> str:
