@@ -72,7 +72,7 @@ def fetch(name: Name, image_size: int | None = None, overwrite: bool = False, js
     for archive in official.archives:
         download(archive, folder, console)
     _make_official(name, folder, image_size, json)
-    console.print(f"{folder} is not needed any more.", soft_wrap=True, highlight=False)
+    console.print(f"{folder} is not needed any more.", soft_wrap=True, highlight=False, markup=False)
 
 
 @data.command(name="import")
@@ -110,7 +110,9 @@ def import_set(
         image_set = read_images(path, _checked(image_size, 84), name=name, seed=seed, least=min_images)
     _save(image_set, json)
     console = Console(stderr=True)
-    console.print(f"Train on it with `mmaml train classification --data {name}`.", soft_wrap=True, highlight=False)
+    given = catalogue.pack_path(name) if Path(name).exists() else name  # a folder that is called so would be taken
+    message = f"Train on it with `mmaml train classification --data {given}`."
+    console.print(message, soft_wrap=True, highlight=False, markup=False)
 
 
 @data.command
@@ -131,6 +133,8 @@ def inspect(
     refuse_to_replace(out, overwrite)
     path, side = Path(name), _checked(image_size, 84)
     by_name = catalogue.is_here(name) or not path.exists()
+    if by_name and path.exists():
+        catalogue.tell_apart(path, "the data set")
     with Console(stderr=True).status("reading images"):
         image_set = catalogue.find(name) if by_name else catalogue.read_path(path, side)
     about = image_set.summary()

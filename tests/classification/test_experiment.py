@@ -215,7 +215,16 @@ def test_a_run_refuses_other_pictures_than_it_began_with(capsys, own, tmp_path):
     config = replace(mmaml.load(own).config, data=(str(moved),))
     ClassificationExperiment(config)
     (moved / "class0").rename(moved / "another")
-    with pytest.raises(UserError, match="digits no longer holds what this run was begun with"):
+    with pytest.raises(UserError, match="digits does not hold what this run was begun with"):
+        ClassificationExperiment(config)
+
+
+def test_a_run_refuses_a_named_data_set_that_is_another_than_it_began_with(run, monkeypatch):
+    config = mmaml.load(run).config
+    assert len(config.data_digests) == 2
+    ClassificationExperiment(config)
+    monkeypatch.setattr("mmaml.classification.build.find", lambda name: replace(find("digits-negative"), name=name))
+    with pytest.raises(UserError, match=r"digits does not hold what this run was begun with.* or set MMAML_DATA to"):
         ClassificationExperiment(config)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mmaml.classification.datasets.catalogue import find, read_path, stand_in_for
+from mmaml.classification.datasets.catalogue import find, is_here, read_path, stand_in_for, tell_apart
 from mmaml.classification.datasets.known import DIGITS, OFFICIAL
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS, Split
@@ -39,8 +39,8 @@ def accuracy(logits: Float[Array, "images way"], labels: Int[Array, " images"]) 
 class Sources:
     """Episodes of training, validation and test classes, of images with `channels` channels.
 
-    They were made from gray pictures with `bits`, if any had more than 8. `digests` stand for all that a person's own
-    sets hold.
+    They were made from gray pictures with `bits`, if any had more than 8. `digests` stand for all that the sets
+    hold.
     """
 
     train: Mixture
@@ -57,20 +57,21 @@ def make_sources(config: ClassificationConfig) -> Sources:
     Images are gray only if those of all data sets are. A set with fewer validation classes than an episode takes
     is validated on its training classes.
 
-    Raises `UserError` if a data set is not here or too small for the episodes asked for, or a person's own is not
-    what the configuration says it was.
+    Raises `UserError` if a data set is not here or too small for the episodes asked for, or is not what the
+    configuration says it was.
     """
     sets = [_own(name, config.side) if config.data else find(name) for name in data_names(config)]
     names = [images.name for images in sets]
     if len(set(names)) < len(names):
         raise UserError(f"the data sets are named {', '.join(names)}; give each a name of its own to tell them apart.")
-    digests = tuple(images.digest for images in sets) if config.data else ()
+    digests = tuple(images.digest for images in sets)
     for images, began, now in zip(sets, config.data_digests or digests, digests, strict=False):
         if began != now:
+            where = "" if config.data else ", or set MMAML_DATA to the folder that has them"
             raise UserError(
-                f"{images.name} no longer holds what this run was begun with. A run must keep to its images, or it "
-                "could be judged on classes that it has learnt from. Put them back as they were, or start a new run "
-                "with --out or --overwrite."
+                f"{images.name} does not hold what this run was begun with. A run must keep to its images, or it "
+                f"could be judged on classes that it has learnt from. Put them back as they were{where}, or start a "
+                "new run with --out or --overwrite."
             )
     channels = max(images.images.shape[3] for images in sets)
     mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
@@ -90,7 +91,11 @@ def data_names(config: ClassificationConfig) -> tuple[str, ...]:
 def _own(path_or_name: str, side: int) -> ImageSet:
     """What lies at a path, or where nothing does, the set that was imported under that name."""
     path = Path(path_or_name)
-    return read_path(path, side) if path.exists() else find(path_or_name)
+    if not path.exists():
+        return find(path_or_name)
+    if is_here(path_or_name):
+        tell_apart(path, "what lies here")
+    return read_path(path, side)
 
 
 def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:

@@ -25,7 +25,12 @@ class ClassificationConfig(SupervisedConfig):
     """Few-shot image classification. `docs/classification.md` lists where the defaults differ from the reference."""
 
     DOMAIN: ClassVar[str] = "classification"
-    LEFT_OPEN: ClassVar[frozenset[str]] = SupervisedConfig.LEFT_OPEN | {"datasets", "image_size", "precision"}
+    LEFT_OPEN: ClassVar[frozenset[str]] = SupervisedConfig.LEFT_OPEN | {
+        "datasets",
+        "data_digests",
+        "image_size",
+        "precision",
+    }
     ITERATIONS: ClassVar[dict[Budget, int]] = {"smoke": 4, "demo": 300, "cpu": 4_000, "paper": 60_000}
     EVALUATION_TASKS: ClassVar[dict[Budget, int]] = {"smoke": 20, "demo": 600, "cpu": 5_000, "paper": 1_000}
 
@@ -34,7 +39,7 @@ class ClassificationConfig(SupervisedConfig):
     data: tuple[str, ...] = ()
     """Your own images instead: folders of class folders or archives of such, each a mode."""
     data_digests: tyro.conf.Suppress[tuple[str, ...]] = ()
-    """Digest of what each of them held when the run began, which must stay as it is."""
+    """Digest of what each of the data sets held when the run began, which must stay as it is."""
     way: int = 5
     """Classes of a task."""
     shot: int = 1

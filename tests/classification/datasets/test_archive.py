@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from mmaml.classification.datasets.archive import decode_text, files_in
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from tests.classification.datasets.making import write_files, write_tar, write_zip
 
 
@@ -39,6 +39,35 @@ def test_archives_in_archives_are_looked_into(tmp_path, outer):
         tmp_path / outer, {"a/two.zip": two, "5": b"5", "._two.zip": b"?"}
     )
     assert content(path) == {"4": b"4", "1": b"1" * 3000, "2": b"2", "5": b"5"}
+
+
+@pytest.mark.parametrize("pack", [write_zip, write_tar])
+def test_archives_may_stand_for_folders(tmp_path, pack):
+    inner = write_tar(tmp_path / "in.tar", {"a/1": b"1"}).read_bytes()
+    path = pack(tmp_path / "f", {"deep/test.tar": inner, "train.tar": inner, "/b/2": b"2"})
+    path = path.rename(tmp_path / ("f.zip" if pack is write_zip else "f.tar.gz"))
+    files = {str(name): read() for name, read in files_in(path, nested=True)}
+    assert files == {"deep/test/a/1": b"1", "train/a/1": b"1", "b/2": b"2"}
+    write_files(tmp_path / "f", {"train.tar": inner})
+    assert {str(name) for name, _ in files_in(tmp_path / "f", nested=True)} == {"train/a/1"}
+
+
+def test_links_in_a_tar_have_the_content_of_what_they_link_to(tmp_path):
+    with tarfile.open(tmp_path / "f.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("a/1")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"1"))
+        for name, kind, target in (
+            ("b/2", tarfile.LNKTYPE, "a/1"),
+            ("b/3", tarfile.SYMTYPE, "../a/1"),
+            ("b/4", tarfile.SYMTYPE, "../a"),
+            ("b/5", tarfile.SYMTYPE, "/elsewhere"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    with pytest.warns(Note, match=r"b/[45] is left out, a link to what is not in the archive"):
+        assert content(tmp_path / "f.tar.gz") == {"a/1": b"1", "b/2": b"1", "b/3": b"1"}
 
 
 def test_a_damaged_archive_in_an_archive_is_named(tmp_path):

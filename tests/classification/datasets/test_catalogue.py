@@ -77,11 +77,14 @@ def test_the_listing_says_what_is_here_and_as_what(data_folder):
     assert [row.name for row in rows if row.here] == ["omniglot", "cub", "digits", "digits-negative", "broken", "moths"]
     by_name = {row.name: row for row in rows}
     assert len(by_name) == len(rows) and by_name.keys() > OFFICIAL.keys() | RESEARCH.keys()
-    assert (by_name["omniglot"].size, by_name["cub"].size) == ("28×28×1", "84×84")
+    assert (by_name["omniglot"].size, by_name["cub"].size) == ("28×28×1", "5×5×3")
+    assert by_name["cub"].terms == OFFICIAL["cub"].terms
     assert [row.name for row in rows if row.damaged] == ["broken"] and by_name["broken"].classes is None
     assert by_name["moths"].classes == {"train": 2, "validation": 1, "test": 1}
     for name in DIGITS:
         assert tuple(by_name[name].classes.values()) == catalogue.find(name).classes_per_split
+    catalogue.pack_path("cub").write_bytes(b"x")
+    assert {row.name for row in catalogue.listing() if row.damaged} == {"broken", "cub"}
     (data_folder / "omniglot_28.npz").unlink()
     assert {row.name: row.size for row in catalogue.listing()}["omniglot"] == "84×84"
 

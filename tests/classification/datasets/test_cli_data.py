@@ -11,7 +11,7 @@ from mmaml import cli_data
 from mmaml.classification.datasets import catalogue, mini_imagenet
 from mmaml.classification.datasets.known import OFFICIAL
 from mmaml.classification.datasets.pack import ImageSet
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from tests.classification.datasets.making import cub_files, image_set, imagenet_files, picture, write_files, write_tar
 
 
@@ -108,6 +108,14 @@ def test_import_of_own_images(run, data_folder, moths):
     assert catalogue.find("my-moths").images.shape == (21, 9, 9, 3)
 
 
+def test_where_a_folder_is_called_like_the_data_set_both_are_told_apart(run, data_folder, moths, monkeypatch):
+    monkeypatch.chdir(moths.parent)
+    pack = data_folder / "moths.safetensors"
+    assert f"train classification --data {pack}`" in run("import", "moths", "moths")[2]
+    with pytest.warns(Note, match=rf"both {moths} and a data set are called moths: the data set is taken.*{pack}"):
+        run("inspect", "moths")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -160,7 +168,8 @@ def test_inspect_takes_a_name_before_a_path(run, data_folder, moths, monkeypatch
     monkeypatch.chdir(moths.parent)
     assert "moths: 21 images" in run("inspect", "moths")[1]
     image_set(name="moths").save(data_folder / "moths.safetensors")
-    assert "moths: 12 images" in run("inspect", "moths")[1]
+    with pytest.warns(Note, match="the data set is taken"):
+        assert "moths: 12 images" in run("inspect", "moths")[1]
     assert "moths: 21 images" in run("inspect", moths)[1]
 
 

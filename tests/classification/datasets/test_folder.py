@@ -1,5 +1,8 @@
 """A person's own images."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,6 +119,22 @@ def test_an_archive_may_have_more_beside_the_folder_and_end_in_capitals(tmp_path
 def test_given_splits_in_an_archive_are_kept(tmp_path):
     files = classes("abc", under="mine/train/") | classes("de", under="mine/test/")
     assert read_images(write_zip(tmp_path / "mine.zip", files), 4).class_split.tolist() == [0, 0, 0, 2, 2]
+
+
+def test_archives_in_an_archive_may_be_the_splits(tmp_path):
+    parts = {"train": "abc", "test": "de"}
+    inner = {f"{part}.zip": write_zip(tmp_path / part, classes(names)).read_bytes() for part, names in parts.items()}
+    made = read_images(write_zip(tmp_path / "mine.zip", inner), 4)
+    assert "".join(made.class_names) == "abcde" and made.class_split.tolist() == [0, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("name", [b"v\xf6gel", b"a/v\xf6gel.png"])
+def test_names_that_are_no_text_are_refused(tmp_path, name):
+    write_files(tmp_path, classes("abcd"))
+    odd = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    odd.write_bytes(picture()) if odd.suffix else odd.mkdir()
+    with pytest.raises(UserError, match=r"v\\xf6gel.* is not text in UTF-8. Rename it"):
+        read_images(tmp_path, 4)
 
 
 def test_messages_about_an_archive_name_it_and_the_file(tmp_path):

@@ -8,9 +8,9 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from mmaml.runs.errors import Note, UserError
 
@@ -21,10 +21,10 @@ File = tuple[PurePosixPath, Callable[[], bytes]]
 """A file's name in the archive or folder, and how to read it. It has to be read before the next one is asked for."""
 
 
-def files_in(path: Path) -> Iterator[File]:
+def files_in(path: Path, *, nested: bool = False) -> Iterator[File]:
     """Every file in an archive or a folder, and in the archives that lie in it, at any depth; hidden ones are left out.
 
-    A file in an inner archive has the name it has there.
+    A file in an inner archive has the name it has there; if `nested`, below a folder called like that archive.
 
     Raises `UserError` if `path` is neither, or an archive turns out to be damaged.
     """
@@ -35,11 +35,11 @@ def files_in(path: Path) -> Iterator[File]:
                 file = Path(folder, name)
                 inside = PurePosixPath(file.relative_to(path).as_posix())
                 if _wanted(inside) and _ends_as_archive(name):
-                    yield from _members(str(file), partial(open, file, "rb"))
+                    yield from _members(str(file), partial(open, file, "rb"), _below(inside, nested))
                 elif _wanted(inside):
                     yield inside, partial(read_file, file)
     elif is_archive(path):
-        yield from _members(str(path), partial(open, path, "rb"))
+        yield from _members(str(path), partial(open, path, "rb"), PurePosixPath() if nested else None)
     else:
         what = "is not of that kind" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}: what is needed is a folder or an archive ({', '.join(ARCHIVES)}).")
@@ -54,7 +54,7 @@ def _ends_as_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def archive_stem(path: Path) -> str:
+def archive_stem(path: PurePath) -> str:
     """An archive's name without its ending; the whole name of anything else."""
     ending = next((ending for ending in ARCHIVES if path.name.lower().endswith(ending)), "")
     return path.name[: len(path.name) - len(ending)]
@@ -70,8 +70,8 @@ def unpacked(archive: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings(record=True) as notes:
         folder = Path(temporary)
         try:
-            for name, read in files_in(archive):
-                _write(folder / name.relative_to(name.anchor), read(), archive)
+            for name, read in files_in(archive, nested=True):
+                _write(folder / name, read(), archive)
             while len(inner := [p for p in folder.iterdir() if p.is_dir()]) == 1 and _has_folders(inner[0]):
                 if beside := sorted(p.name for p in folder.iterdir() if p not in inner):
                     message = f"{archive}: what lies beside {inner[0].name} is left out: {', '.join(beside[:3])}"
@@ -118,24 +118,36 @@ def decode_text(data: bytes, name: str) -> str:
         ) from error
 
 
-def _members(archive: str, open_archive: Callable) -> Iterator[File]:
+def _below(archive: PurePosixPath, nested: bool) -> PurePosixPath | None:
+    return archive.with_name(archive_stem(archive)) if nested else None
+
+
+def _members(archive: str, open_archive: Callable, below: PurePosixPath | None) -> Iterator[File]:
+    """The files in an archive, with names `below` a folder if there is one."""
     with _naming(archive), open_archive() as file:
         if archive.lower().endswith(".zip"):
             with zipfile.ZipFile(file) as packed:
                 for info in packed.infolist():
                     if not info.is_dir():
-                        yield from _member(archive, info.filename, partial(packed.open, info))
+                        yield from _member(archive, info.filename, partial(packed.open, info), below)
         else:
             with tarfile.open(fileobj=file) as packed:
                 for info in packed:
-                    if info.isfile():
-                        yield from _member(archive, info.name, partial(packed.extractfile, info))
+                    try:
+                        content = packed.extractfile(info)  # that of what it links to, if it is a link
+                    except KeyError:
+                        message = f"{archive}: {info.name} is left out, a link to what is not in the archive"
+                        warnings.warn(f"{message}.", Note, stacklevel=2)
+                        continue
+                    if content is not None:
+                        yield from _member(archive, info.name, partial(nullcontext, content), below)
 
 
-def _member(archive: str, name: str, open_member: Callable) -> Iterator[File]:
+def _member(archive: str, name: str, open_member: Callable, below: PurePosixPath | None) -> Iterator[File]:
     inside = PurePosixPath(name)
+    inside = (below or PurePosixPath()) / inside.relative_to(inside.anchor)
     if _wanted(inside) and _ends_as_archive(name):
-        yield from _members(f"{archive}: {name}", open_member)
+        yield from _members(f"{archive}: {name}", open_member, _below(inside, below is not None))
     elif _wanted(inside):
         yield inside, partial(_read, archive, open_member)
 
@@ -153,6 +165,8 @@ def _read(archive: str, open_member: Callable) -> bytes:
 def _naming(archive: str) -> Iterator[None]:
     try:
         yield
+    except PermissionError as error:
+        raise UserError(f"{archive} cannot be read: {error.strerror}.") from error
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         what = str(error).partition(":\n")[0]  # tarfile goes on with a line for each compression it tried
         raise UserError(

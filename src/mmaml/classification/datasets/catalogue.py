@@ -1,6 +1,7 @@
 """Where data sets are found, by name or path, and which of them are here."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmaml.classification.datasets.known import DIGITS, OFFICIAL, RESEARCH
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
 from mmaml.classification.datasets.research import read_research_pack
 from mmaml.classification.datasets.splits import SPLITS, Split
-from mmaml.runs.errors import DataError, UserError
+from mmaml.runs.errors import DataError, Note, UserError
 
 
 def data_folder() -> Path:
@@ -66,6 +67,16 @@ def find(name: str) -> ImageSet:
     )
 
 
+def tell_apart(path: Path, taken: str) -> None:
+    """Say (`Note`) which is taken where both a file and a data set are called so, and how to get the other."""
+    warnings.warn(
+        f"both {path.resolve()} and a data set are called {path}: {taken} is taken. Name the one that is meant by its "
+        f"whole path; the data set's is {pack_path(path.name)}.",
+        Note,
+        stacklevel=2,
+    )
+
+
 def read_path(path: Path, side: int) -> ImageSet:
     """A data set from a pack file, or from a folder or archive of class folders, whose images get `side`.
 
@@ -112,25 +123,25 @@ def listing() -> list[Listed]:
     about_digits = "8×8×1", "scikit-learn's digits, turned four ways", "CC BY 4.0"
     digits = [Listed(name, True, False, _by_split((16, 12, 12)), *about_digits) for name in DIGITS]
     packs = [path for path in sorted(data_folder().glob(f"*{SUFFIX}")) if not path.name.startswith(".")]
-    own = [_own(path) for path in packs if path.stem not in OFFICIAL]
+    own = [_packed(path, "your own images", "yours") for path in packs if path.stem not in OFFICIAL]
     return [*map(_published, dict.fromkeys([*OFFICIAL, *RESEARCH])), *digits, *own]
 
 
 def _published(name: str) -> Listed:
     here = is_here(name)
-    only_research = name not in OFFICIAL or (here and not _has_pack(name))
-    about = RESEARCH[name] if only_research else OFFICIAL[name]
+    if name in OFFICIAL and _has_pack(name):
+        return _packed(pack_path(name), OFFICIAL[name].title, OFFICIAL[name].terms)
+    about = RESEARCH[name] if name not in OFFICIAL or here else OFFICIAL[name]
     return Listed(name, here, False, _by_split(about.classes), about.size, about.title, about.terms)
 
 
-def _own(path: Path) -> Listed:
-    what, terms = "your own images", "yours"
+def _packed(path: Path, what: str, terms: str) -> Listed:
     try:
-        own = ImageSet.load(path)
+        found = ImageSet.load(path)
     except UserError:
         return Listed(path.stem, True, True, None, "?", what, terms)
-    size = "×".join(map(str, own.images.shape[1:]))
-    return Listed(path.stem, True, False, _by_split(own.classes_per_split), size, what, terms)
+    size = "×".join(map(str, found.images.shape[1:]))
+    return Listed(path.stem, True, False, _by_split(found.classes_per_split), size, what, terms)
 
 
 def _by_split(classes: tuple[int, int, int]) -> dict[Split, int]:

@@ -59,9 +59,9 @@ def download(archive: Archive, folder: Path, console: Console) -> Path:
             failures.append(f"{url}: the file that came is not the one we know, its hash differs")
         except OSError as error:
             raise UserError(
-                f"cannot write to {folder}: {error.strerror}. {archive.file} has {archive.megabytes} MB, and the data "
-                f"set made of it needs room, too. Free some space, or choose another folder with the environment "
-                "variable MMAML_DATA; the same command then goes on where it stopped."
+                f"cannot write to {folder}: {error.strerror or error}. {archive.file} has {archive.megabytes} MB, and "
+                "the data set made of it needs room, too. Free some space, or choose another folder with the "
+                "environment variable MMAML_DATA; the same command then goes on where it stopped."
             ) from error
     tried = "\n  ".join(failures)
     raise UserError(

@@ -94,7 +94,7 @@ def _bits(image: Any) -> int:
 
 def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
     image = ImageOps.exif_transpose(image)
-    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+    if image.mode == "F" or image.mode == "I":
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
     if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
         return Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
