@@ -108,7 +108,7 @@ def test_runs_that_were_judged_on_different_tasks_are_not_compared(tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | other))
         film = write_table(SPEC, tmp_path, "cpu")[-1]
         assert film["method"] == "mmaml-film" and film["minus_maml"] is None
-    assert "of others, 84 pixels; " in (tmp_path / "table9.md").read_text()
+    assert "of others at 84 pixels; " in (tmp_path / "table9.md").read_text()
 
 
 def test_a_run_that_was_moved_aside_is_no_second_seed(tmp_path):

@@ -185,7 +185,7 @@ def _cell(
         "planned": first["planned"],
         "published": replace(spec.settings[setting], budget="paper").iterations,
         "data": first["data"],
-        "image_size": first.get("image_size"),
+        **({"image_size": first["image_size"]} if "image_size" in first else {}),
         **{key: _of_all([result[key] for result in results]) for key in ("command", "commit")},
         "run": _of_all(runs),
     }
@@ -224,7 +224,7 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
 def _effort(cell: dict[str, Any]) -> str:
     """What was spent on a cell, beside what the paper spent."""
     source = "" if cell["data"] == cell["setting"] else f" of {cell['data']}"
-    source += f", {cell['image_size']} pixels" if cell["image_size"] else ""
+    source += f" at {cell['image_size']} pixels" if "image_size" in cell else ""
     planned, published = f"{cell['planned']:,}", f"{cell['published']:,}"
     training = f"{planned} meta-iterations" + ("" if planned == published else f" (published: {published})")
     stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "
