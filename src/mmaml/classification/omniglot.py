@@ -17,7 +17,8 @@ OMNIGLOT = TableSpec(
     name="omniglot",
     caption="Accuracy in per cent",
     settings={f"{way}-way {shot}-shot": _setting(way, shot) for way in (5, 20) for shot in (1, 5)},
-    methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}},
+    methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}}
+    | {f"{learner}-tuned": {"learner": learner, "step_sizes": "per-layer"} for learner in ("maml", "mmaml")},
     paper={
         ("maml", "post-adaptation"): {
             "5-way 1-shot": 0.987,
