@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import runpy
 import shutil
 import sys
@@ -249,6 +250,7 @@ def unseeded(self, n):
         ({"observation_space": Dict({"x": Box(0, 1, (2,))})}, "observation space Dict.*FlattenObservation"),
         ({"action_space": Box(-3, 3, (2,), np.int64)}, "actions of type int64"),
         ({"action_space": Box(-np.inf, np.inf, (2,))}, "without bounds"),
+        ({"action_space": Box(np.finfo(np.float32).min, np.finfo(np.float32).max, (2,))}, "without bounds"),
         ({"observation_space": Box(0, 1, (3,))}, r"shape \(1,\); its observation space has \(3,\)"),
         ({"sample_tasks": lambda self, n: [(0.0, 0.0)]}, "gave 1 tasks"),
         ({"sample_tasks": lambda self, n: [("left", 0.0)] * n, "mode_of": lambda self, task: 0}, "must be a number"),
@@ -256,11 +258,14 @@ def unseeded(self, n):
         ({"sample_tasks": lambda self, n: None}, r"sample_tasks\(1\) gave None; it must return a list"),
         ({"sample_tasks": lambda self, n: [None] * n, "mode_of": lambda self, task: 0}, "must be a number"),
         ({"sample_tasks": lambda self: []}, r"sample_tasks takes other arguments; it is called as sample_tasks\(n\)"),
-        ({"modes": "left"}, "modes 'left'; they must be a tuple of names"),
+        ({"modes": "left"}, "modes 'left'; they must be a tuple of different names"),
+        ({"modes": ("left", "left")}, r"modes \('left', 'left'\); they must be a tuple of different names"),
+        ({"sample_tasks": lambda self, n: [(np.nan, np.ones(2))] * n}, "gave a task that is not finite"),
         ({"mode_of": lambda self, task: 2}, r"mode_of gave 2; it must be a whole number from 0 to 1"),
         ({"mode_of": lambda self, task: "left"}, r"mode_of gave 'left'; it must be a whole number from 0 to 1"),
         ({"sample_tasks": unseeded}, "sample_tasks does not give the same again"),
         ({"reset": lambda self: np.zeros(1)}, r"reset takes other arguments; it is called as reset\(\*, seed=None"),
+        ({"reset": lambda self, seed=None: (np.zeros(1), {})}, "reset takes other arguments"),
         ({"reset": lambda self, **options: np.zeros(1)}, "reset gave one ndarray; it must return two things"),
         ({"step": lambda self, action: (np.zeros(1), 0.0, False, {})}, "step gave a tuple of 4; it must return five"),
         ({"step": lambda self, action: (np.zeros(2), 0.0, False, False, {})}, r"observation of shape \(2,\)"),
@@ -328,6 +333,18 @@ def test_what_an_episode_changes_is_set_by_reset():
         OwnEnvironment(Tired)
 
 
+def test_environments_must_be_made_alike():
+    class Chance(Line):
+        def __init__(self):
+            self.gain = np.random.uniform(0.5, 2)
+
+        def step(self, action):
+            return super().step(self.gain * action.clip(-0.1, 0.1))
+
+    with pytest.raises(UserError, match=r"step does not give the same again in another environment.*draw nothing"):
+        OwnEnvironment(Chance)
+
+
 def test_the_factory_must_make_new_environments():
     env = Line()
     with pytest.raises(UserError, match="make a new one each time"):
@@ -393,6 +410,7 @@ def test_factories_are_found_in_modules_and_files(folder):
     ("name", "message"),
     [
         ("line", "'line' names no environment"),
+        (".line:Line", "'.line:Line' names no environment"),
         ("no_line:Line", "no module named 'no_line'"),
         ("no_line.py:Line", "no_line.py is not a file"),
         ("my_line.py:Curve", "my_line.py has no function or class named 'Curve'"),
@@ -420,6 +438,25 @@ def test_a_run_is_judged_by_mode_and_goes_on_as_if_it_had_not_stopped(folder):
     model.unlink()
     assert main(["resume", "run"]) == 0
     assert model.read_bytes() == trained and json.loads(result.read_text())["stages"] == stages
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("horizon = 6", "horizon = 7", "6 steps in an episode.*; it has .*7 steps in an episode"),
+        ('("left", "right")', '("right", "left")', "kinds left, right; it has .* kinds right, left"),
+    ],
+)
+def test_a_run_refuses_an_environment_that_has_changed(folder, capsys, before, after, message):
+    assert main(f"train policy --environment my_line.py:Line {TINY} --out run".split()) == 0
+    source = (folder / "my_line.py").read_text()
+    (folder / "my_line.py").write_text(source.replace(before, after))
+    sys.modules.pop("mmaml_own_my_line")
+    for command in ("resume run", "evaluate run", "export run file"):
+        capsys.readouterr()
+        assert main(command.split()) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "is not the environment that this run was begun with" in said and re.search(message, said)
 
 
 def test_choices_are_learnt(folder):

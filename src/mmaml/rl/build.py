@@ -16,6 +16,7 @@ from mmaml.rl.objectives import likelihood_ratio, log_likelihood
 from mmaml.rl.outer import AbstractOuter, ProMP
 from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.trpo import TRPO
+from mmaml.runs.errors import UserError
 
 
 _INNER_LOSSES = {"likelihood-ratio": likelihood_ratio, "log-likelihood": log_likelihood}
@@ -24,13 +25,31 @@ REFERENCE_PIECE = 5
 
 
 def make_exploration(config: PolicyConfig) -> Exploration:
-    """The environment, and how agents meet its tasks. Raises `UserError` if it cannot be made."""
+    """The environment, and how agents meet its tasks.
+
+    Raises `UserError` if it cannot be made, or is not what the configuration says it was.
+    """
+    environment = make_environment(config.environment)
+    if (began := config.environment_is) and (now := described(environment)) != began:
+        raise UserError(
+            f"{config.environment} is not the environment that this run was begun with: that had {began}; it has "
+            f"{now}. Make it as it was, or start a new run with --out or --overwrite."
+        )
     return Exploration(
-        make_environment(config.environment),
+        environment,
         _INNER_LOSSES[config.inner_loss],
         rollouts=config.rollouts,
         discount=config.discount,
         gae_lambda=config.gae_lambda,
+    )
+
+
+def described(environment: AbstractJaxEnvironment | AbstractBatchEnvironment) -> str:
+    """What policies and results depend on in an environment, in words."""
+    actions = "choices of action" if environment.discrete else "numbers in an action"
+    return (
+        f"{environment.observation_size} numbers in an observation, {environment.action_size} {actions}, "
+        f"{environment.horizon} steps in an episode and tasks of the kinds {', '.join(environment.modes)}"
     )
 
 

@@ -1,5 +1,6 @@
 """Meta-reinforcement learning in a run folder: what is trained, evaluated and drawn."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import jax.random as jr
@@ -7,7 +8,8 @@ import numpy as np
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
-from mmaml.rl.build import make_exploration, make_learner, make_outer
+from mmaml.rl.build import described, make_exploration, make_learner, make_outer
+from mmaml.rl.envs.catalogue import ENVIRONMENTS
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.figures import write_figures
@@ -27,11 +29,12 @@ class PolicyExperiment(AbstractExperiment[PolicyConfig]):
 
     def __init__(self, config: PolicyConfig):
         learner_key, task_key = jr.split(jr.key(config.seed))
-        self.config = config
         # What an MMAML does first, it does unmodulated, to see what task it is.
         self.modulated_from = 1 if config.learner == "mmaml" else 0
         self.exploration = make_exploration(config)
         environment = self.exploration.environment
+        own = config.environment not in ENVIRONMENTS
+        self.config = replace(config, environment_is=described(environment)) if own else config
         self.trainer = PolicyTrainer(
             exploration=self.exploration,
             learner=make_learner(config, environment, key=learner_key),

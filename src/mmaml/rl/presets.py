@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import tyro
+
 from mmaml.experiments.config import Budget, ExperimentConfig
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.catalogue import ENVIRONMENTS
@@ -103,6 +105,8 @@ class PolicyConfig(ExperimentConfig):
 
     environment: str = field(kw_only=False)
     """Where policies act: an environment of ours, or module:function or file.py:function that makes your own."""
+    environment_is: tyro.conf.Suppress[str] = ""
+    """What your own was like when the run began, in words; it must stay so."""
     learner: Literal["mmaml", "maml", "multi-maml"] = "mmaml"
     """What meta-learns: a modulated prior, one prior for all tasks, or one for each mode."""
     modulation: Literal["scale", "film", "sigmoid", "softmax"] = "scale"

@@ -53,7 +53,7 @@ def require_spaces_and_methods(env: Any) -> None:
         "sample_tasks(n)": _can_be_called(attribute(env, "sample_tasks"), 2),
         "set_task(task)": _can_be_called(attribute(env, "set_task"), 0),
         "mode_of(task)": _can_be_called(attribute(env, "mode_of", len), 0),
-        "reset(*, seed=None, options=None)": _can_be_called(env.unwrapped.reset, seed=0),
+        "reset(*, seed=None, options=None)": _can_be_called(env.unwrapped.reset, seed=0, options=None),
         "step(action)": _can_be_called(env.unwrapped.step, 0),
     }
     for method, possible in methods.items():
@@ -80,7 +80,9 @@ def _require_spaces(env: Any) -> None:
         raise UserError(
             f"{name_of(env)} has actions of type {space.dtype}, but a policy's are real numbers: use float32."
         )
-    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+    with np.errstate(over="ignore"):
+        bounded = np.isfinite(np.subtract(space.high, space.low, dtype=np.float32)).all()
+    if not bounded:
         raise UserError(f"{name_of(env)} has actions without bounds, but a policy's ±10 stand for them: set them.")
 
 
@@ -164,8 +166,11 @@ def horizon_of(env: Any) -> int:
 def modes_of(env: Any) -> tuple[str, ...]:
     """Names of the kinds of task. Raises `UserError` if they are no names."""
     modes = attribute(env, "modes", ("task",))
-    if not isinstance(modes, list | tuple) or not modes or not all(isinstance(name, str) for name in modes):
-        raise UserError(f'{name_of(env)} has the modes {modes!r}; they must be a tuple of names, as ("left", "right").')
+    named = isinstance(modes, list | tuple) and modes and all(isinstance(name, str) for name in modes)
+    if not named or len(set(modes)) < len(modes):
+        raise UserError(
+            f'{name_of(env)} has the modes {modes!r}; they must be a tuple of different names, as ("left", "right").'
+        )
     return tuple(modes)
 
 
@@ -203,6 +208,8 @@ def stack_tasks(env: Any, tasks: list[Any]) -> PyTree:
             f"{name_of(env)}: a task must be a number, an array, or a tuple, list or dictionary of such; "
             f"sample_tasks gave {tasks[0]!r}."
         )
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(arrays)):
+        raise UserError(f"{name_of(env)}: sample_tasks gave a task that is not finite; give finite numbers.")
     if len({(jax.tree.structure(task), *(leaf.shape for leaf in jax.tree.leaves(task))) for task in arrays}) > 1:
         raise UserError(f"{name_of(env)}: the tasks that sample_tasks gave differ in structure or shape.")
     return jax.tree.map(lambda *leaves: np.stack(leaves), *arrays)

@@ -17,7 +17,7 @@ def find_factory(name: str) -> Callable[..., Any]:
     Raises `UserError` if there is no such thing. What the user's code itself raises goes through.
     """
     place, _, attribute = name.rpartition(":")
-    if not place or not attribute:
+    if not attribute or not place or (place.startswith(".") and not place.endswith(".py")):
         raise UserError(
             f"{name!r} names no environment: write module:function or file.py:function for one of your own."
         )

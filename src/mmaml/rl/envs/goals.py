@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 class GoalTask(eqx.Module):
     """What to reach: `goal`, which no observation contains, and `mode`, the cluster it was drawn from.
 
-    Only evaluation reads `mode`. A batch of tasks is the same structure with one more leading axis on both leaves.
+    Only evaluation and Multi-MAML read `mode`. A batch of tasks is the same structure with one more leading axis on
+    both leaves.
     """
 
     goal: Float[Array, "*batch size"]

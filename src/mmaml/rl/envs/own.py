@@ -205,18 +205,22 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def _require_repeatable(self) -> None:
         """Without it no run could be repeated, or resumed as if it had not stopped."""
         self.sample_tasks(jr.key(0), 1)  # another number of them than below
-        tasks = [self.sample_tasks(jr.key(0), 2) for _ in range(2)]
-        (starts, steps), (starts_again, steps_again) = (self._trial(tasks[0]) for _ in range(2))
-        pairs = {"sample_tasks": tasks, "reset": (starts, starts_again), "step": (steps, steps_again)}
-        for method, (first, second) in pairs.items():
-            if not jax.tree.all(jax.tree.map(np.array_equal, first, second)):
-                raise UserError(
-                    f"{self._workers.name}: after the same reset(seed=…), {method} does not give the same again. Draw "
-                    "with self.np_random only, begin reset with super().reset(seed=seed), and set there all that an "
-                    "episode changes."
-                )
+        tasks, tasks_again = (self.sample_tasks(jr.key(0), 2) for _ in range(2))
+        first = {"sample_tasks": tasks, **self._trial(tasks)}
+        again = {"sample_tasks": tasks_again, **self._trial(tasks)}
+        self._workers.envs.clear()
+        tasks_anew = self.sample_tasks(jr.key(0), 2)
+        anew = {"sample_tasks": tasks_anew, **self._trial(tasks)}
+        for given, where in ((again, ""), (anew, " in another environment, though made alike")):
+            for method in first:
+                if not jax.tree.all(jax.tree.map(np.array_equal, first[method], given[method])):
+                    raise UserError(
+                        f"{self._workers.name}: after the same reset(seed=…), {method} does not give the same "
+                        f"again{where}. Draw with self.np_random only, begin reset with super().reset(seed=seed), set "
+                        "there all that an episode changes, and draw nothing where an environment is made."
+                    )
 
-    def _trial(self, tasks: OwnTask) -> tuple[OwnState, list[tuple[OwnState, Float[np.ndarray, " episodes"]]]]:
+    def _trial(self, tasks: OwnTask) -> dict[str, PyTree]:
         """How two episodes begin, and what comes of a few actions, which are always the same."""
         rng = np.random.default_rng(0)
         state = start = self.reset(jr.split(jr.key(1)), tasks)
@@ -225,7 +229,7 @@ class OwnEnvironment(AbstractBatchEnvironment):
             action = np.asarray(self.scale(jnp.asarray(rng.uniform(-10, 10, (2, self.action_size)))))
             state, rewards = self.step(state, action, tasks)
             steps.append((state, rewards))
-        return start, steps
+        return {"reset": start, "step": steps}
 
 
 def _seeds(keys: Key[Array, " n"]) -> list[int]:
