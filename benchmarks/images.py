@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from speed import json_of
+from speed import json_of, write_record
 
 
 if TYPE_CHECKING:
@@ -252,11 +252,7 @@ def main(options: Options) -> None:
     }
     show(group)
     rows |= group
-    if options.out is not None:
-        from mmaml.runs.environment import provenance
-        from mmaml.runs.files import write_json
-
-        write_json(options.out, {"cores": os.cpu_count(), "rows": rows, **provenance()})
+    write_record(options.out, {"rows": rows})
 
 
 if __name__ == "__main__":

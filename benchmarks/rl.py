@@ -7,8 +7,9 @@
   it for actions in between: all steps of all episodes in one call, with controls drawn beforehand.
 - `iteration`: one meta-iteration at the published sizes, the outer update, and what is left for sampling.
 
-The second program for the first two is a loop over gymnasium's interface to the same environment, one episode at a
-time, with a policy in NumPy. Every measurement is a process of its own, so that peak memory is its own too.
+The second program for the first two is the same environment as one writes it for gymnasium, in NumPy or on MuJoCo's own
+bindings (`plain_environments.py`), one episode and one step at a time, with a policy in NumPy. Every measurement is a
+process of its own, so that peak memory is its own too.
 """
 
 import dataclasses
@@ -26,18 +27,10 @@ from unittest.mock import patch
 
 import tyro
 
-from speed import json_of
+from speed import json_of, write_record
 
 
 Part = Literal["point", "mujoco", "iteration"]
-GYM_NAMES = {
-    "point": "PointMass",
-    "navigation": "Navigation",
-    "reacher": "Reacher",
-    "ant": "Ant",
-    "cheetah-location": "CheetahLocation",
-    "cheetah-speed": "CheetahSpeed",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Options:
     repeats: int = 5
     """Measurements, of which the median counts."""
     serial_episodes: int = 20
-    """Episodes of the loop over gymnasium's interface."""
+    """Episodes of the second program."""
     devices: int = 0
     """XLA devices; 0: one for each core."""
     measure: Literal["rollouts", "serial", "iteration"] | None = None
@@ -171,13 +164,14 @@ def engine_seconds(environment: Any, options: Options) -> float:
 
 
 def measure_serial(options: Options) -> dict[str, Any]:
-    """Time a loop over gymnasium's interface to the environment, with a policy in NumPy."""
+    """Time a loop over the steps of a plain gymnasium environment, with a policy in NumPy."""
     import gymnasium
     import numpy as np
 
-    kind = options.environment.rsplit("-", 1)[0] if options.environment[-1].isdigit() else options.environment
-    more = {"modes": int(options.environment.rsplit("-", 1)[1])} if kind != options.environment else {}
-    env = gymnasium.make(f"mmaml.rl.gym:mmaml/{GYM_NAMES[kind]}-v0", disable_env_checker=True, **more)
+    from mmaml.rl.envs.catalogue import ENVIRONMENTS
+    from plain_environments import plain
+
+    env = plain(ENVIRONMENTS[options.environment]())
     observed, actions = env.observation_space, env.action_space
     assert isinstance(observed, gymnasium.spaces.Box)
     assert isinstance(actions, gymnasium.spaces.Box)
@@ -300,12 +294,8 @@ def main(options: Options) -> None:
                 sep="  ",
                 flush=True,
             )
-    if options.out is not None:
-        from mmaml.runs.environment import provenance
-        from mmaml.runs.files import write_json
-
-        sizes = {name: getattr(options, name) for name in ("tasks", "rollouts", "repeats", "serial_episodes")}
-        write_json(options.out, {"cores": os.cpu_count(), "sizes": sizes, **rows, **provenance()})
+    sizes = {name: getattr(options, name) for name in ("tasks", "rollouts", "repeats", "serial_episodes")}
+    write_record(options.out, {"sizes": sizes, **rows})
 
 
 if __name__ == "__main__":

@@ -93,6 +93,18 @@ def json_of(command: list[str]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def write_record(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write what was measured in other processes, and how, to a JSON file if one is asked for."""
+    if path is None:
+        return
+    from mmaml.runs.environment import provenance
+    from mmaml.runs.files import write_json
+
+    made = provenance()
+    del made["devices"]  # those of this process, which measured nothing
+    write_json(path, {"cores": os.cpu_count(), **figures, **made})
+
+
 def main(options: Options) -> None:
     """Measure everything asked for, print a table, write the JSON."""
     if options.engine is not None:
@@ -126,11 +138,7 @@ def main(options: Options) -> None:
         }.items():
             scaling[name] = {v: ours("dual", **{name: v})["seconds_per_iteration"] for v in values}
             print(name, {v: f"{s * 1e3:.1f} ms" for v, s in scaling[name].items()})
-    if options.out is not None:
-        from mmaml.runs.environment import provenance
-        from mmaml.runs.files import write_json
-
-        write_json(options.out, {"cores": os.cpu_count(), "rows": rows, "scaling": scaling, **provenance()})
+    write_record(options.out, {"rows": rows, "scaling": scaling})
 
 
 if __name__ == "__main__":
