@@ -12,7 +12,7 @@ from mmaml.rl.envs.reacher import FINGERTIP_HEIGHT, GOAL_HEIGHT, LINKS, REACH
 
 
 class _Plain(gymnasium.Env[np.ndarray, np.ndarray]):
-    """Spaces and goals of one of our environments, whose steps `simulate` and `reward` do anew."""
+    """Spaces and goals of one of our environments; what happens in it is written anew below."""
 
     def __init__(self, ours: Any):
         self.centres, self.std = np.array(ours.goals.centres), ours.goals.std
