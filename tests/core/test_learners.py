@@ -1,5 +1,7 @@
 """What every learner must do, whatever its kind."""
 
+import pickle
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml import InnerLoop, Samples
-from tests.core.problems import LEARNERS, PlanesAndWaves, learner, mse
+from mmaml import MMAML, InnerLoop, Samples
+from tests.core.problems import LEARNERS, PlanesAndWaves, learner, modulator, mse, network
 
 
 TASKS = PlanesAndWaves().sample(jr.key(3), 4)
@@ -83,6 +85,18 @@ def test_film_with_zero_heads_is_maml():
     mmaml = eqx.tree_at(lambda m: m.modulator.heads, mmaml, zeros)
     outputs = [list(m.adapt(TASK.support, TASK.mode, mse))[-1](TASK.query.inputs) for m in (mmaml, maml)]
     np.testing.assert_allclose(*outputs, rtol=1e-5)
+
+
+def test_a_modulator_for_other_blocks_is_refused():
+    with pytest.raises(ValueError, match=r"made for blocks of \(8, 9\) units, the prior has \(8, 8\)"):
+        MMAML(prior=network(jr.key(0)), modulator=modulator(jr.key(1), (8, 9)))
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+def test_a_learner_can_be_sent_to_another_process(kind):
+    one, other = learner(kind), pickle.loads(pickle.dumps(learner(kind)))
+    models = [list(each.adapt(TASK.support, TASK.mode, mse))[-1] for each in (one, other)]
+    np.testing.assert_array_equal(*(model(TASK.query.inputs) for model in models))
 
 
 def test_modulator_names_what_is_wrong():

@@ -43,6 +43,29 @@ def test_step_sizes_that_are_given_are_not_trained():
     assert len(jax.tree.leaves(state.parameters.inner)) == 0
 
 
+def test_a_source_that_draws_with_numpy_is_refused():
+    class Frozen(PlanesAndWaves):
+        def sample(self, key, n):
+            x = np.random.default_rng().normal(size=(n, 4, 2)).astype(np.float32)
+            tasks = super().sample(key, n)
+            return eqx.tree_at(lambda t: t.support.inputs, tasks, x)
+
+    t = eqx.tree_at(lambda t: t.source, trainer(), Frozen())
+    with pytest.raises(ValueError, match=r"`sample` must be a pure function of its key. Draw with `jax.random`"):
+        t.run(t.initial_state(), 1, 1)
+
+
+def test_targets_that_a_loss_would_broadcast_are_refused():
+    class Flat(PlanesAndWaves):
+        def sample(self, key, n):
+            tasks = super().sample(key, n)
+            return eqx.tree_at(lambda t: t.query.targets, tasks, tasks.query.targets[..., 0])
+
+    t = eqx.tree_at(lambda t: t.source, trainer("maml"), Flat())
+    with pytest.raises(ValueError, match=r"outputs have the shape \(4, 1\) and its targets \(4,\); both must have the"):
+        t.run(t.initial_state(), 1, 1)
+
+
 def test_one_dispatch_or_several_give_the_same_bits():
     whole, parts = run(trainer(), 6), run(trainer(), 1, 3, 2)
     np.testing.assert_array_equal(parameters(whole[0]), parameters(parts[0]))

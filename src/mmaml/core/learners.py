@@ -85,11 +85,21 @@ class MultiMAML(AbstractLearner):
 
 
 class MMAML(AbstractLearner):
-    """A shared prior, modulated for each task by what its support set looks like (paper, Algorithm 1)."""
+    """A shared prior, modulated for each task by what its support set looks like (paper, Algorithm 1).
+
+    Raises `ValueError` for a modulator that was made for other blocks than the prior's.
+    """
 
     prior: AbstractNetwork
     modulator: Modulator
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
+
+    def __check_init__(self) -> None:
+        if (made_for := self.modulator.widths) != (widths := tuple(self.prior.widths)):
+            raise ValueError(
+                f"the modulator was made for blocks of {made_for} units, the prior has {widths}; make it with "
+                "`prior.widths`."
+            )
 
     def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
         """The shared prior."""

@@ -16,6 +16,7 @@ from mmaml.core.inner import Loss
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.parallel import all_devices, mean_value_and_grad
+from mmaml.core.sampling import require_pure
 from mmaml.core.task import AbstractTaskSource, Task
 
 
@@ -116,6 +117,9 @@ class MetaTrainer(AbstractTrainer):
       after the last. In the paper only the last counts; the modulation is then free to leave a bad start to the steps.
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
     - `mesh`: by default all of JAX's devices.
+
+    Tracing it raises `ValueError` for a source that does not draw the same with the same key, and for real targets of
+    another shape than the outputs, which a loss would broadcast.
     """
 
     source: AbstractTaskSource
@@ -143,7 +147,9 @@ class MetaTrainer(AbstractTrainer):
         return means(history)
 
     def _step(self, state: MetaState) -> tuple[MetaState, Numbers]:
-        tasks = self.source.sample(jr.fold_in(self.key, state.step), self.tasks_per_step)
+        key = jr.fold_in(self.key, state.step)
+        require_pure(lambda key: self.source.sample(key, self.tasks_per_step), key)
+        tasks = self.source.sample(key, self.tasks_per_step)
         loss, gradient = mean_value_and_grad(self._task_loss, state.parameters, tasks, self.mesh, self.task_microbatch)
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
         state = MetaState(eqx.apply_updates(state.parameters, updates), optimiser, state.step + 1)
@@ -154,9 +160,20 @@ class MetaTrainer(AbstractTrainer):
         path = list(learner.adapt(task.support, task.mode, self.loss))
 
         def query_loss(model: TaskModel) -> Float[Array, ""]:
-            return self.loss(model(task.query.inputs), task.query.targets)
+            outputs = model(task.query.inputs)
+            _require_alike(outputs, task.query.targets)
+            return self.loss(outputs, task.query.targets)
 
         loss = query_loss(path[-1])
         if share := self.post_modulation_share:
             loss = share * query_loss(path[0]) + (1 - share) * loss
         return loss
+
+
+def _require_alike(outputs: PyTree, targets: PyTree) -> None:
+    real = eqx.is_inexact_array(outputs) and eqx.is_inexact_array(targets)
+    if real and outputs.shape != targets.shape:
+        raise ValueError(
+            f"a task's outputs have the shape {outputs.shape} and its targets {targets.shape}; both must have the "
+            "same, or the loss would be of every output with every target."
+        )

@@ -79,11 +79,27 @@ class Operator(NamedTuple):
     from_vector: Callable[[Float[Array, " numbers"]], BlockModulation]
 
 
+def _film(tau: Float[Array, " numbers"]) -> FiLM:
+    return FiLM(*jnp.split(tau, 2))
+
+
+def _scale(tau: Float[Array, " numbers"]) -> FiLM:
+    return FiLM(tau, jnp.zeros_like(tau))
+
+
+def _sigmoid(tau: Float[Array, " numbers"]) -> Gate:
+    return Gate(jax.nn.sigmoid(tau))
+
+
+def _softmax(tau: Float[Array, " numbers"]) -> Gate:
+    return Gate(jax.nn.softmax(tau))
+
+
 OPERATORS: dict[str, Operator] = {
-    "film": Operator(2, lambda tau: FiLM(*jnp.split(tau, 2))),
-    "scale": Operator(1, lambda tau: FiLM(tau, jnp.zeros_like(tau))),
-    "sigmoid": Operator(1, lambda tau: Gate(jax.nn.sigmoid(tau))),
-    "softmax": Operator(1, lambda tau: Gate(jax.nn.softmax(tau))),
+    "film": Operator(2, _film),
+    "scale": Operator(1, _scale),
+    "sigmoid": Operator(1, _sigmoid),
+    "softmax": Operator(1, _softmax),
 }
 """The paper's operators by name; `scale` is FiLM without its shift, as in its reinforcement
 learning. Softmax attends over a block's units and is not rescaled by their number."""
@@ -108,6 +124,8 @@ class Modulator(eqx.Module):
     encoder: AbstractEncoder
     heads: tuple[eqx.nn.Linear | None, ...]
     operator: Operator = eqx.field(static=True)
+    widths: tuple[int, ...] = eqx.field(static=True)
+    """Units of the network's blocks."""
 
     def __init__(
         self,
@@ -137,6 +155,7 @@ class Modulator(eqx.Module):
             )
         self.encoder = encoder
         self.operator = operator
+        self.widths = tuple(widths)
         self.heads = tuple(
             eqx.nn.Linear(encoder.embedding_size, operator.numbers_per_unit * width, key=k) if i in blocks else None
             for i, (width, k) in enumerate(zip(widths, jr.split(key, len(widths)), strict=True))
