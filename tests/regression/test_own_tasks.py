@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
+import mmaml
 from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
 from mmaml.regression.build import make_learner
@@ -18,7 +19,7 @@ from mmaml.regression.model import RegressionModel
 from mmaml.regression.own import load_tasks
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import read_table
+from mmaml.regression.tables import read_table, read_tables
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 
@@ -204,8 +205,12 @@ def test_the_files_take_turns(tmp_path):
         ({"a.csv": 'x,y\n1,"2,5"\n'}, "a.csv, row 2, column y: '2,5' is not a finite number such as -1.5"),
         ({"a.csv": "x,y\n1\n"}, r"a.csv, row 2 has 1 cells \(1\), but the header has 2 \(x, y\)"),
         ({"a.csv": "x,y\n1,2\n1,5,2,5\n"}, r"a.csv, row 3 has 4 cells \(1, 5, 2, 5\), but the header has 2"),
-        ({"a.csv": "x;y\n1,5;2\n"}, "a.csv has semicolons between its columns .'x;y'., but only commas are read"),
-        ({"a.csv": "x\ty\n1\t2\n"}, "a.csv has tabs between its columns"),
+        ({"a.csv": "x;y\n1.000,5;2\n"}, "a.csv, row 2, column x: '1.000.5' is not a finite number"),
+        ({"a.csv": "x;y\n1;2;3\n"}, r"header has 2 \(x, y\). Both must have the same; numbers may have commas"),
+        (
+            {"a.csv": "# Made by A\nx,y\n1,2\n"},
+            r"row 2 has 2 cells \(x, y\).*must name the columns: take",
+        ),
         ({"a.csv": "x,z\n1,2\n"}, "there must be one column y"),
         ({"a.csv": "x,y,y\n1,2,3\n"}, "there must be one column y"),
         *(
@@ -252,6 +257,20 @@ def test_what_is_not_read_is_spoken_of(tmp_path):
         f"columns of {tmp_path} that are not read: x_2, mode (in a folder, sub-folders are the modes).",
         f"files in {tmp_path} that are left out, since they are no CSV files: b/c.tsv, readme.txt.",
     ]
+
+
+def test_points_far_from_what_was_trained_on_are_spoken_of(run, recwarn, tmp_path):
+    """The training tasks have x1 from -1 to 1, x2 0.1 everywhere, and y from -4 to 4."""
+    model = mmaml.load(run)
+    task = model.adapt([[0.5, 0.1], [-1.3, 0.1]], [1.0, -2.6])
+    task.predict([[1.5, 0.1]])
+    assert not [note for note in recwarn if note.category is Note]
+    with pytest.warns(Note, match=r"^x lies up to .* where nothing lay beyond .* units"):
+        task.predict([[500.0, 0.1]])
+    with pytest.warns(Note, match=r"^y lies up to"):
+        model.adapt([[0.5, 0.1], [-1.3, 0.1]], [1000.0, -2600.0])
+    model.save(tmp_path / "model.safetensors")
+    assert mmaml.load(tmp_path / "model.safetensors").scaler.y_farthest == model.scaler.y_farthest < 5
 
 
 def test_columns_without_a_name_are_spoken_of(tmp_path):
@@ -336,6 +355,20 @@ def test_files_are_read_as_programs_write_them(tmp_path):
     table = read_table(write(tmp_path / "a.csv", text))
     np.testing.assert_array_equal(table.x, [[1], [3]])
     np.testing.assert_array_equal(table.y, [2, 4])
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_files_are_read_as_excel_writes_them_where_numbers_have_commas(tmp_path, mark):
+    rows = [["x1", "x2", "y", "task"], ["1,5", "-2", "0,25", "a,b"], ["2.5", "1e-3", "1", "a,b"], ["1", "1", "1", "c"]]
+    path = write(tmp_path / "a.csv", "\ufeff" + "\r\n".join(mark.join(row) for row in rows))
+    tables = read_tables(path)["tasks"]
+    np.testing.assert_array_equal(tables["a,b"].x, [[1.5, -2], [2.5, 1e-3]])
+    np.testing.assert_array_equal(tables["a,b"].y, [0.25, 1])
+
+
+def test_published_families_and_one_s_own_tasks_exclude_each_other(run, capsys):
+    code, _, err = mmaml_command(capsys, "train regression-2 --data {}", run.parent / "data")
+    assert code == 2 and "must be left out with --data, which is trained on alone: take the preset `regression`" in err
 
 
 def test_copies_of_a_task_are_spoken_of(tmp_path):

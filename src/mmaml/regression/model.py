@@ -1,5 +1,6 @@
 """A trained learner in use: adapt it to a few points of a new task, then predict."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ class AdaptedRegressor(AdaptedTask):
         self._scaler = scaler
 
     def predict(self, x: ArrayLike) -> Float[np.ndarray, " points"]:
-        """Predictions at `x`, as in `RegressionModel.adapt`."""
+        """Predictions at `x`, as in `RegressionModel.adapt`. It warns (`Note`) of x far from what was trained on."""
         inputs = self._scaler.scale_x(_inputs(x, len(self._scaler.x_mean)))
+        self._scaler.speak_of_the_far("x", inputs)
         return self._scaler.unscale_y(np.asarray(outputs(self._model, jnp.asarray(inputs))))
 
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -73,13 +75,17 @@ class RegressionModel:
 
         Of a data frame with columns `x1`, `x2`, … the inputs are these, whatever their order.
         `steps` gradient steps are taken (default: as in meta-training). Multi-MAML must be told the `mode`.
+        It warns (`Note`) of points far from what was trained on, as wrong units make them.
         Raises `ValueError` for shapes or values that do not fit.
         """
         inputs = _inputs(x, len(self.scaler.x_mean))
         targets = _targets(y)
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(f"x has {len(inputs)} points and y {len(targets)}; both must have the same, at least one.")
-        support = Samples(jnp.asarray(self.scaler.scale_x(inputs)), jnp.asarray(self.scaler.scale_y(targets)))
+        scaled_x, scaled_y = self.scaler.scale_x(inputs), self.scaler.scale_y(targets)
+        self.scaler.speak_of_the_far("x", scaled_x)
+        self.scaler.speak_of_the_far("y", scaled_y)
+        support = Samples(jnp.asarray(scaled_x), jnp.asarray(scaled_y))
         adapted = adapt_to(self.learner, support, mean_squared_error, steps=steps, mode=mode, modes=self.modes)
         return AdaptedRegressor(adapted, self.scaler, self.landmarks, self.modes)
 
@@ -99,6 +105,8 @@ class RegressionModel:
             tensors["scaler.x_std"],
             float(tensors["scaler.y_mean"]),
             float(tensors["scaler.y_std"]),
+            # Older models lack the rest.
+            **{name: float(tensors.get(f"scaler.{name}", math.inf)) for name in ("x_farthest", "y_farthest")},
         )
         sizes = {"in_size": len(scaler.x_mean), "modes": len(modes)}
         like = eqx.filter_eval_shape(make_learner, config, **sizes, key=jr.key(0))

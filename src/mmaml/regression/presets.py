@@ -81,6 +81,8 @@ class RegressionConfig(SupervisedConfig):
         endless = "left out: published families never run out of tasks, it is for --data"
         require(not self.augment or self.data is not None, "augment", self.augment, endless)
         require(bool(self.families) or self.data is not None, "families", self.families, "at least one family")
+        alone = "left out with --data, which is trained on alone: take the preset `regression`"
+        require(not self.families or self.data is None, "families", self.families, alone)
         require_sizes(self, "shots", "queries", "tasks_per_mode", "encoder_hidden", "hidden")
 
 

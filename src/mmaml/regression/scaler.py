@@ -1,10 +1,14 @@
 """From a person's units to numbers that learn well, and back."""
 
 import math
+import warnings
+from typing import Literal
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
+
+from mmaml.runs.errors import Note
 
 
 FARTHEST = 1e15
@@ -15,12 +19,15 @@ class Scaler(eqx.Module):
     """Brings inputs and targets to zero mean and unit deviation over the training tasks' points.
 
     It reckons in double precision: a mean rounded to single may be far off in units of a small deviation.
+    `x_farthest` and `y_farthest` are the largest distances of a training task's point from the mean, in deviations.
     """
 
     x_mean: Float[np.ndarray, " in"]
     x_std: Float[np.ndarray, " in"]
     y_mean: float
     y_std: float
+    x_farthest: float = math.inf
+    y_farthest: float = math.inf
 
     @classmethod
     def identity(cls, in_size: int) -> "Scaler":
@@ -32,7 +39,8 @@ class Scaler(eqx.Module):
         """Mean and deviation of the training tasks' points; a constant column keeps its scale."""
         x_mean, x_std = _mean_and_std(x)
         (y_mean,), (y_std,) = _mean_and_std(y[:, None])
-        return cls(x_mean, x_std, float(y_mean), float(y_std))
+        x_farthest, y_farthest = np.abs((x - x_mean) / x_std).max(), np.abs((y - y_mean) / y_std).max()
+        return cls(x_mean, x_std, float(y_mean), float(y_std), float(x_farthest), float(y_farthest))
 
     def scale_x(self, x: Float[np.ndarray, "points in"]) -> Float[np.ndarray, "points in"]:
         """Inputs as the learner sees them. Raises `ValueError` if they are too far from the training tasks'."""
@@ -41,6 +49,17 @@ class Scaler(eqx.Module):
     def scale_y(self, y: Float[np.ndarray, " points"]) -> Float[np.ndarray, "points 1"]:
         """Targets as the learner sees them. Raises `ValueError` if they are too far from the training tasks'."""
         return _single((y - self.y_mean) / self.y_std, "y")[:, None]
+
+    def speak_of_the_far(self, name: Literal["x", "y"], scaled: Float[np.ndarray, "points columns"]) -> None:
+        """Say so (`Note`) if scaled inputs or targets are more than twice as far away as any in training."""
+        known = self.x_farthest if name == "x" else self.y_farthest
+        if (farthest := np.abs(scaled).max(initial=0)) > 2 * known:
+            warnings.warn(
+                f"{name} lies up to {farthest:.3g} standard deviations from the mean of what the model was trained on, "
+                f"where nothing lay beyond {known:.3g}. Look for wrong units; if they are right, the model guesses.",
+                Note,
+                stacklevel=3,
+            )
 
     @property
     def y_decimals(self) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import math
 import re
 from dataclasses import dataclass
@@ -18,8 +19,6 @@ LARGEST = 1e70
 
 UNNAMED = "tasks"
 """The mode of tasks that are all of one."""
-
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
 @dataclass(frozen=True)
@@ -129,31 +128,45 @@ def _table(
 
 
 def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
-    """The header, and the rows by the lines they end on; rows with nothing in them do not count."""
+    """The header, and the rows by the lines they end on; rows with nothing in them do not count.
+
+    Between columns are commas, or else semicolons or tabs; numbers may then have a comma where others have a point.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+            text = file.read()
+        header = text.lstrip().partition("\n")[0]
+        mark = next((mark for mark in (",", ";", "\t") if mark in header), ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}. Give the path of a CSV file.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as CSV: {error}. Save it as CSV in UTF-8.") from error
     rows = {line: row for line, row in cells if any(row)}
     header = rows.pop(next(iter(rows))) if rows else []
-    if len(header) == 1 and (seen := [name for mark, name in _OTHER_SEPARATORS.items() if mark in header[0]]):
-        raise UserError(
-            f"{path} has {seen[0]} between its columns ({header[0]!r}), but only commas are read. Save it with "
-            "commas between columns, and with points in numbers (1.5, not 1,5)."
-        )
     if not rows:
         raise UserError(f"{path} has no rows: it needs a header with the columns x (or x1, x2, …) and y, then points.")
     for line, row in rows.items():
         if len(row) != len(header):
+            advice = "numbers have points (1.5, not 1,5)" if mark == "," else "numbers may have commas (1,5)"
+            if not any(map(_is_number_column, header)):
+                advice = "the first line must name the columns: take away what stands above that"
             raise UserError(
                 f"{path}, row {line} has {len(row)} cells ({', '.join(row)}), but the header has {len(header)} "
-                f"({', '.join(header)}). Both must have the same; numbers have points (1.5, not 1,5)."
+                f"({', '.join(header)}). Both must have the same; {advice}."
             )
+    if mark != ",":
+        for row in rows.values():
+            row[:] = [
+                cell.replace(",", ".") if _is_number_column(name) else cell
+                for name, cell in zip(header, row, strict=True)
+            ]
     return header, rows
+
+
+def _is_number_column(name: str) -> bool:
+    return re.fullmatch(r"[xX]\d*|y", name) is not None
 
 
 def _number(text: str, where: str) -> float:
