@@ -19,7 +19,7 @@ from mmaml.experiments.experiment import EVALUATION_SEED
 from mmaml.regression.bayes import posterior_mean, query_mse
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.tasks import mixture
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import drop_metrics_after, read_metrics
 from tests.commands import mmaml_command
@@ -87,6 +87,22 @@ def test_a_run_stopped_before_its_first_metrics_can_be_evaluated(capsys, run):
     result = json.loads(out)
     assert result["trained"] == result["planned"] == result["meta_iterations"] == 4
     assert result["train_seconds"] == 0
+
+
+def test_a_run_that_was_stopped_can_be_used_once_it_is_evaluated(capsys, run):
+    for name in ("model.safetensors", "result.json"):
+        (run / name).unlink()
+    shutil.rmtree(run / "checkpoints" / "4")
+    with pytest.raises(UserError, match=r"not trained to its end.* or make a model of what it has learnt .*evaluate"):
+        mmaml.load(run)
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(line for line in lines if json.loads(line)["step"] < 4))
+    assert mmaml_command(capsys, "evaluate {}", run)[0] == 0
+    with pytest.warns(Note, match=r"was stopped at 3 of 4 meta-iterations; go on with `mmaml resume"):
+        early = mmaml.load(run)
+    assert mmaml_command(capsys, "resume {}", run)[0] == 0
+    weights = [model.learner.prior.head.weight for model in (early, mmaml.load(run))]
+    assert not np.array_equal(*weights)
 
 
 def test_evaluate_as_json_with_more_steps(capsys, run):
@@ -288,7 +304,7 @@ def test_python_evaluates_what_the_command_line_does(capsys, run):
     [
         ("regression5", {}, "'regression5' is no preset; did you mean regression-5"),
         ("regression-2", {"inner_learning_rate": 1}, "'inner_learning_rate' is no option of regression-2; "),
-        ("regression-2", {"shots": "five"}, "--shots is 'five', but must be int"),
+        ("regression-2", {"shots": "five"}, "--shots is 'five', but must be a whole number"),
         ("regression-2", {"shots": 0}, "--shots is 0, but must be at least 1"),
         ("regression", {"data": "nowhere"}, "nowhere is neither a folder nor a file"),
     ],

@@ -20,7 +20,7 @@ from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.environment import prepare_jax
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.runs.result import Result
+from mmaml.runs.result import Result, read_result
 
 
 def train(
@@ -153,11 +153,17 @@ def load(path: str | Path) -> Any:
         folder = RunFolder.open(path)
         if not folder.model_path.is_file():
             if not folder.result_path.is_file():
-                raise UserError(f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`.")
+                raise UserError(
+                    f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`, or make a model of "
+                    f"what it has learnt so far with `mmaml evaluate {path}`."
+                )
             raise UserError(
                 f"{path} holds no model, only how it was evaluated. If its checkpoints are there, "
                 f"`mmaml resume {path}` goes on and makes one."
             )
+        if (result := read_result(folder)) and result["trained"] < result["planned"]:
+            message = f"{path} was stopped at {result['trained']} of {result['planned']} meta-iterations"
+            warnings.warn(f"{message}; go on with `mmaml resume {path}`.", Note, stacklevel=2)
         path = folder.model_path
     if not path.exists():
         raise UserError(f"there is nothing at {path}; a model is the folder of a run, or a file of `mmaml export`.")

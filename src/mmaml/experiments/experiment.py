@@ -116,9 +116,9 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
             with console.status("evaluating"):
                 return _write_result(folder, *_judge(folder, experiment, iterations, learner))
         except KeyboardInterrupt:
-            raise Interrupted(
-                f"all up to the last checkpoint is saved. Go on with `mmaml resume {folder.path}`."
-            ) from None
+            nothing = newest(folder.checkpoints_path) is None
+            kept = "nothing was saved yet" if nothing else "all up to the last checkpoint is saved"
+            raise Interrupted(f"{kept}. Go on with `mmaml resume {folder.path}`.") from None
 
 
 def train_run(
@@ -155,7 +155,8 @@ def evaluate_run(
     """Evaluate the newest or best checkpoint of a run, write its `result.json` and return what is in it.
 
     A finished run whose checkpoints are gone, as in a record of it, is evaluated by its model.
-    With other `tasks` or `steps` than the run's own nothing is written, since tables are made of what is there. It
+    With other `tasks` or `steps` than the run's own nothing is written, since tables are made of what is there; else
+    the model is, too, so that one that was stopped can be used. It
     repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
     the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
     `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
@@ -166,14 +167,18 @@ def evaluate_run(
     # What is written must not be older than what a training has written meanwhile.
     writes = tasks is None and steps is None
     with folder.locked() if writes else nullcontext():
-        result, evaluation = _judge(folder, experiment, *_trained_learner(folder, experiment), tasks, steps)
-        return _write_result(folder, result, evaluation) if writes else result
+        iterations, learner = _trained_learner(folder, experiment)
+        result, evaluation = _judge(folder, experiment, iterations, learner, tasks, steps)
+        if not writes:
+            return result
+        if _has_checkpoint(folder, experiment):
+            experiment.save_model(learner, folder)
+        return _write_result(folder, result, evaluation)
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:
     """Meta-iterations and learner: of a checkpoint, or of the model if there is none and the run was finished."""
-    path = folder.best_path if experiment.keep_best else folder.checkpoints_path
-    if newest(path) is not None or not folder.has_ended():
+    if _has_checkpoint(folder, experiment) or not folder.has_ended():
         return restore_learner(folder, experiment.trainer, best=experiment.keep_best)
     _, tensors = read_model(folder.model_path)
     untrained = experiment.trainer.learner
@@ -181,6 +186,10 @@ def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple
     result = read_result(folder)
     assert result is not None  # it has ended
     return result["meta_iterations"], learner
+
+
+def _has_checkpoint(folder: RunFolder, experiment: AbstractExperiment) -> bool:
+    return newest(folder.best_path if experiment.keep_best else folder.checkpoints_path) is not None
 
 
 def _judge(

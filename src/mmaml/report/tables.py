@@ -1,5 +1,6 @@
 """Tables of results. One structure, shown in a terminal or in HTML (`template.html`)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -143,7 +144,8 @@ def meta_iterations(result: Result) -> str:
 def to_rich(table: Table, heading: str = "run") -> RichTable:
     """The table for a terminal."""
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column(heading, overflow="fold")
+    words = (word for row in table.rows if row.reference for word in re.split("[ -]", row.name))
+    shown.add_column(heading, overflow="fold", min_width=max(map(len, words), default=0))
     for column in table.columns:
         shown.add_column(_broken_at_hyphens(column), justify="right", no_wrap=True)
     for row in table.rows:

@@ -33,7 +33,7 @@ def from_dict(cls: type[Config], values: Any) -> Config:
     hints = get_type_hints(cls)
     for name, value in given.items():
         hint = hints[name]
-        require(_fits(value, hint), name, value, hint.__name__ if isinstance(hint, type) else str(hint))
+        require(_fits(value, hint), name, value, _in_words(hint))
     return cls(**given)
 
 
@@ -47,6 +47,17 @@ def _fits(value: Any, hint: Any) -> bool:
     if kind is tuple:
         return isinstance(value, tuple) and all(_fits(entry, inside[0]) for entry in value)
     return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _in_words(hint: Any) -> str:
+    kind, inside = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return f"one of {', '.join(map(repr, inside))}"
+    if kind in (Union, types.UnionType):
+        return " or ".join(map(_in_words, inside))
+    if kind is tuple:
+        return f"a list of which each is {_in_words(inside[0])}"
+    return {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}.get(hint, "None")
 
 
 def require(condition: bool, option: str, seen: Any, allowed: str) -> None:

@@ -66,7 +66,7 @@ def train(
         Checkpoints(folder.checkpoints_path) as checkpoints,
         Checkpoints(folder.best_path, keep=1) if better else nullcontext() as best,
         progress(folder.path.name, schedule.iterations, step, console) as report,
-        _stop_requested() as stopped,
+        _stop_requested(console) as stopped,
     ):
         state = trainer.initial_state()
         if step:
@@ -147,7 +147,7 @@ def _diverged(iteration: int, saved: int | None, folder: RunFolder) -> RunFailed
 
 
 @contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
+def _stop_requested(console: Console) -> Iterator[Callable[[], bool]]:
     """Whether SIGINT or SIGTERM has come; a second one acts at once, as it would without this."""
     received = False
     previous = {}
@@ -155,6 +155,7 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
     def remember(number: int, frame: object) -> None:
         nonlocal received
         received = True
+        console.print("Stopping as soon as what is being computed can be saved. Again, and it stops at once.")
         signal.signal(number, previous[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
