@@ -362,6 +362,12 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
     assert code == 2 and message in err and not (tmp_path / "run").exists()
 
 
+def test_data_sets_and_one_s_own_images_exclude_each_other(capsys, tmp_path):
+    text = "train classification --data {} --datasets omniglot --out {}"
+    code, _, err = mmaml_command(capsys, text, tmp_path, tmp_path / "run")
+    assert code == 2 and "--datasets is ('omniglot',), but must be left out with --data" in err
+
+
 def test_a_data_set_that_is_not_here_is_named(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("MMAML_DATA", str(tmp_path))
     code, _, err = mmaml_command(capsys, "train omniglot --budget demo --out {}", tmp_path / "run")

@@ -89,6 +89,8 @@ class ClassificationConfig(SupervisedConfig):
         if self.preset == "classification":
             require(bool(self.data), "data", self.data, "one or more folders of class folders, each a kind of images")
         require(bool(self.datasets or self.data), "datasets", self.datasets, "at least one data set")
+        alone = "left out with --data, which is trained on alone: take the preset `classification`"
+        require(not (self.datasets and self.data), "datasets", self.datasets, alone)
         require(self.way > 1, "way", self.way, "at least 2")
         require_sizes(self, "shot", "queries", "meta_batch", "embedding", "channels")
         size = self.image_size

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmaml.classification.datasets.pictures import as_picture, bits_of, decode
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 from tests.classification.datasets.making import picture
 
 
@@ -44,6 +44,15 @@ def test_pictures_show_together_how_many_bits_they_have(tmp_path, whites, gray):
         bits = bits_of([damaged, *given, eight])
         assert (as_picture(given[0], 4, 1, bits) == gray).all()
         assert (as_picture(eight, 4, 1, bits) == 200).all()
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF"])
+def test_of_several_pages_or_frames_the_first_is_taken_and_it_is_said(kind):
+    pages = [Image.new("L", (4, 4), shade) for shade in (200, 100)]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, kind, save_all=True, append_images=pages[1:])
+    with pytest.warns(Note, match="several pages or frames; the first of each is taken"):
+        assert (decode(buffer.getvalue(), 4, 1, "stack") == 200).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])

@@ -1,6 +1,7 @@
 """Picture files of any kind, and arrays of any size, to arrays of one shape."""
 
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmaml.classification.datasets.archive import read_file
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import Note, UserError
 
 
 LARGEST_SIDE = 1024
@@ -93,6 +94,8 @@ def _bits(image: Any) -> int:
 
 
 def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
+    if getattr(image, "n_frames", 1) > 1:
+        warnings.warn("some pictures have several pages or frames; the first of each is taken.", Note, stacklevel=2)
     image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode == "I":
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
