@@ -63,8 +63,9 @@ def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = N
 
     Its `stages` are the results after 0, 1, … gradient steps: the `mean` over tasks, `ci95`, half the width of its 95 %
     interval, and the same `per_mode`. The tasks are the same for every learner; how many, and how many gradient steps,
-    is up to the run's budget, and `result.json` and report are written anew. With `tasks` or `steps` of your own
-    nothing is written, so that a run can be looked at while it trains.
+    is up to the run's budget, and `result.json` and report are written anew; of a run that was stopped the model, too,
+    so that it can be used as it is. With `tasks` or `steps` of your own nothing is written, so that a run can be looked
+    at while it trains.
 
     Raises `UserError` for fewer than two `tasks`, negative `steps`, a run that has no checkpoint yet, or one that is
     being trained, unless nothing is to be written.

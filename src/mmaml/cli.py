@@ -88,8 +88,8 @@ def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json:
     """Evaluate a run on fresh tasks, the same for every learner.
 
     Args:
-        run: Folder of the run; its result.json and report are written anew, unless other tasks or steps are asked for:
-            with those a run can be looked at while it trains.
+        run: Folder of the run; its result.json and report are written anew, and the model of one that was stopped,
+            unless other tasks or steps are asked for: with those a run can be looked at while it trains.
         tasks: Number of tasks; default: that of the run's budget.
         steps: Gradient steps on each; default: as in meta-training.
         json: Print the result as JSON.

@@ -156,11 +156,11 @@ def evaluate_run(
 
     A finished run whose checkpoints are gone, as in a record of it, is evaluated by its model.
     With other `tasks` or `steps` than the run's own nothing is written, since tables are made of what is there; else
-    the model is, too, so that one that was stopped can be used. It
-    repeats how the run was made, and says under `evaluated` how it was evaluated. `meta_iterations` are those of
-    the evaluated learner, `trained` and `planned` those of the run. The values of single tasks go to
-    `evaluation.npy`, so that runs can be compared task by task. Raises `UserError` for fewer than two `tasks`, which
-    have no interval, or fewer than no `steps`, and for a run that is being trained, unless nothing is to be written.
+    the checkpoint's model is, too, so that a run that was stopped can be used. The result repeats how the run was made,
+    and says under `evaluated` how it was evaluated. `meta_iterations` are those of the evaluated learner, `trained` and
+    `planned` those of the run. The values of single tasks go to `evaluation.npy`, so that runs can be compared task by
+    task. Raises `UserError` for fewer than two `tasks`, which have no interval, or fewer than no `steps`, and for a run
+    that is being trained, unless nothing is to be written.
     """
     require(tasks is None or tasks >= 2, "tasks", tasks, "at least 2")
     require(steps is None or steps >= 0, "steps", steps, "0 or more")
