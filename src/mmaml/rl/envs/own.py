@@ -208,9 +208,10 @@ class OwnEnvironment(AbstractBatchEnvironment):
         tasks, tasks_again = (self.sample_tasks(jr.key(0), 2) for _ in range(2))
         first = {"sample_tasks": tasks, **self._trial(tasks)}
         again = {"sample_tasks": tasks_again, **self._trial(tasks)}
-        self._workers.envs.clear()
+        made, self._workers.envs = self._workers.envs, []
         tasks_anew = self.sample_tasks(jr.key(0), 2)
         anew = {"sample_tasks": tasks_anew, **self._trial(tasks)}
+        self._workers.envs = made
         for given, where in ((again, ""), (anew, " in another environment, though made alike")):
             for method in first:
                 if not jax.tree.all(jax.tree.map(np.array_equal, first[method], given[method])):
