@@ -388,7 +388,7 @@ def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
         ("--evaluation-tasks 1", "--evaluation-tasks is 1, but must be at least 2"),
         ("--learner mamml", "mamml"),
         ("--lerner maml", "--learner"),
-        ("--data nowhere", "nowhere is neither a folder nor a file"),
+        ("--data nowhere", "--families is ('sinusoid', 'linear'), but must be left out with --data"),
     ],
 )
 def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, message):
@@ -470,6 +470,11 @@ def test_a_model_file_without_one_of_its_parts_is_named(runs, tmp_path, part):
     save_file(tensors, path, {"mmaml": json.dumps(header)})
     with pytest.raises(UserError, match=f"m.safetensors lacks '{part}': the file is damaged"):
         mmaml.load(path)
+
+
+def test_own_tasks_that_are_nowhere_are_named(capsys, tmp_path):
+    code, _, err = mmaml_command(capsys, "train regression --data nowhere --out {}", tmp_path / "run")
+    assert code == 2 and "nowhere is neither a folder nor a file" in err
 
 
 def test_what_the_system_refuses_is_one_message(capsys, tmp_path):
