@@ -1,5 +1,6 @@
 """The environments as one writes them for gymnasium: NumPy or MuJoCo's own bindings, one step of one at a time."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ class _PointMass(_Plain):
         return self.state, -float(np.linalg.norm(self.state[:2] - self.goal)), False, False, {}
 
 
-class _Mujoco(_Plain):
+class _Mujoco(_Plain, abc.ABC):
     def __init__(self, ours: Any):
         super().__init__(ours)
         self.model, self.substeps, self.seconds = ours.physics.model, ours.physics.substeps, ours.physics.seconds
@@ -64,8 +65,8 @@ class _Mujoco(_Plain):
     def observe(self) -> np.ndarray:
         return np.concatenate([self.data.qpos, self.data.qvel], dtype=np.float32)
 
-    def reward(self, action: np.ndarray, x_before: float) -> float:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def reward(self, action: np.ndarray, x_before: float) -> float: ...
 
 
 class _Reacher(_Mujoco):

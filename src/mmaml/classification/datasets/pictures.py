@@ -97,7 +97,7 @@ def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
     if getattr(image, "n_frames", 1) > 1:
         warnings.warn("some pictures have several pages or frames; the first of each is taken.", Note, stacklevel=2)
     image = ImageOps.exif_transpose(image)
-    if image.mode == "F" or image.mode == "I":
+    if image.mode in ("F", "I"):
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
     if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
         return Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
