@@ -29,7 +29,8 @@ TABLE2 = TableSpec(
     caption="Accuracy in per cent",
     settings=dict(SETTINGS),
     methods={name: {"learner": name} for name in PAPER}
-    | {f"{name}-augmented": {"learner": name, "augment": True} for name in ("maml", "multi-maml", "mmaml")},
+    | {f"{name}-augmented": {"learner": name, "augment": True} for name in PAPER}
+    | {f"{name}-tuned": {"learner": name, "augment": True, "step_sizes": "per-layer"} for name in ("maml", "mmaml")},
     paper={
         (method, "post-adaptation"): dict(
             zip(SETTINGS, (number / 100 for modes in rows for number in modes), strict=True)
@@ -40,5 +41,5 @@ TABLE2 = TableSpec(
     digits=2,
     scale=100.0,
 )
-"""Beside the paper's rows, MAML and MMAML with training images mirrored and moved, so that few classes are not learnt
-by heart (`docs/classification.md`)."""
+"""Beside the paper's rows, the same with training images mirrored and moved, so that few classes are not learnt by
+heart, and MAML and MMAML that in addition learn a step size for each layer and step (`docs/classification.md`)."""
