@@ -90,7 +90,7 @@ def patches(self: "Conv3x3", x: "Array") -> "Array":
 
 def measure(options: Options) -> dict[str, Any]:
     """Time mmaml's meta-iterations in this process: the best of some dispatches."""
-    from mmaml.runs.environment import peak_memory, prepare_jax
+    from mmaml.runs.devices import peak_memory, prepare_jax
 
     prepare_jax(options.devices or None)
     import equinox as eqx

@@ -18,7 +18,7 @@ from optax.contrib import MuonDimensionNumbers
 from optax.contrib import muon as of_optax
 
 from mmaml.core.muon import muon
-from mmaml.runs.environment import provenance
+from mmaml.runs.provenance import provenance
 
 
 LAYERS = [(27, 32), (288, 64), (576, 128), (1152, 256)]

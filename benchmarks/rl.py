@@ -214,7 +214,7 @@ def measure_iteration(options: Options) -> dict[str, Any]:
     from mmaml.rl.experiment import PolicyExperiment
     from mmaml.rl.presets import PRESETS
     from mmaml.rl.trainer import PolicyTrainer
-    from mmaml.runs.environment import peak_memory
+    from mmaml.runs.devices import peak_memory
 
     config = dataclasses.replace(
         PRESETS[options.environment], tasks_per_step=options.tasks, rollouts=options.rollouts, meta_iterations=1
@@ -270,7 +270,7 @@ def beside_serial(options: Options, environment: str) -> dict[str, Any]:
 def main(options: Options) -> None:
     """Measure everything asked for, print tables, write the JSON."""
     if options.measure is not None:
-        from mmaml.runs.environment import prepare_jax
+        from mmaml.runs.devices import prepare_jax
 
         prepare_jax(options.devices or None)
         work = {"rollouts": measure_rollouts, "serial": measure_serial, "iteration": measure_iteration}

@@ -48,7 +48,7 @@ def measure(options: Options) -> dict[str, Any]:
     """Time our meta-iterations in this process: the median of five dispatches of 20."""
     from mmaml.regression.experiment import RegressionExperiment
     from mmaml.regression.presets import PRESETS
-    from mmaml.runs.environment import peak_memory, prepare_jax
+    from mmaml.runs.devices import peak_memory, prepare_jax
 
     prepare_jax(options.devices or None)
     import dataclasses
@@ -97,8 +97,8 @@ def write_record(path: Path | None, figures: dict[str, Any]) -> None:
     """Write what was measured in other processes, and how, to a JSON file if one is asked for."""
     if path is None:
         return
-    from mmaml.runs.environment import provenance
     from mmaml.runs.files import write_json
+    from mmaml.runs.provenance import provenance
 
     made = provenance()
     del made["devices"]  # those of this process, which measured nothing

@@ -380,6 +380,7 @@ def test_train_never_overwrites_what_lies_beside_a_run(capsys, run):
         ("--seed -1", "--seed is -1, but must be"),
         ("--shots 0", "--shots is 0, but must be at least 1"),
         ("--meta-lr -1", "--meta-lr is -1.0, but must be greater than 0"),
+        ("--inner-lr inf", "--inner-lr is inf, but must be greater than 0 and finite"),
         ("--inner-steps -2", "--inner-steps is -2, but must be 0 or more"),
         ("--families sine", "--families is 'sine', but must be one of sinusoid, linear"),
         ("--families linear linear", "--families is ('linear', 'linear'), but must be different families"),

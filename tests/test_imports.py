@@ -30,7 +30,9 @@ def imported(path):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            names = [node.module or ""]
+            module = node.module or ""
+            names = [f"mmaml.{a.name}" for a in node.names] if module == "mmaml" else [module]
+        assert "mmaml" not in names, f"{path}: the package as a whole is for its users"
         yield from (name for name in names if name.startswith("mmaml."))
 
 

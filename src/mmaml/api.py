@@ -3,6 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mmaml.experiments.modelfile import read_model
 from mmaml.report.html import write_report
 from mmaml.runs import trackers
 from mmaml.runs.config import from_dict, to_dict
-from mmaml.runs.environment import prepare_jax
+from mmaml.runs.devices import prepare_jax
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import Result, read_result
@@ -107,7 +108,7 @@ def complete(
     tensorboard: bool = False,
 ) -> Result:
     """Do what is left to do of a run, report included, with progress on `console`; returns its result."""
-    with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else trackers.no_tracker() as track:
+    with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else nullcontext() as track:
         result = complete_run(folder, experiment, console or Console(), track)
     report([folder], folder.report_path)
     return result

@@ -27,7 +27,7 @@ from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
 from mmaml.runs.config import to_dict
-from mmaml.runs.environment import prepare_jax
+from mmaml.runs.devices import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
 from mmaml.runs.files import refuse_to_replace, write_atomically
 from mmaml.runs.folder import RunFolder

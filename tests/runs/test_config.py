@@ -37,6 +37,8 @@ def test_options_that_are_not_there_any_more_are_named():
         ("inner_lr", None, "a number"),
         ("learner", "mamml", "one of 'mmaml', 'maml'"),
         ("meta_iterations", 1.5, "a whole number or None"),
+        ("seed", True, "a whole number"),
+        ("augment", 1, "True or False"),
     ],
 )
 def test_values_of_another_type_are_named(name, value, allowed):

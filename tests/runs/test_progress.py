@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmaml.runs import progress as module
-from mmaml.runs.environment import peak_memory
+from mmaml.runs.devices import peak_memory
 from mmaml.runs.progress import progress
 
 

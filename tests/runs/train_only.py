@@ -9,7 +9,7 @@ from mmaml.experiments.experiment import train_run
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.config import to_dict
-from mmaml.runs.environment import prepare_jax
+from mmaml.runs.devices import prepare_jax
 from mmaml.runs.folder import RunFolder
 
 

@@ -2,11 +2,10 @@
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -17,9 +16,9 @@ from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.classification.presets import ClassificationConfig
 from mmaml.classification.tasks import ImageTasks
-from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
-from mmaml.core.modulation import Modulator
+from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture
+from mmaml.experiments.learner import assemble_learner
 from mmaml.nn.convnet import ConvEncoder, ConvNet
 from mmaml.runs.errors import DataError, Note, UserError
 from mmaml.supervised.build import make_inner
@@ -145,7 +144,7 @@ def make_learner(
     config: ClassificationConfig, *, channels: int, modes: tuple[str, ...], key: PRNGKeyArray
 ) -> AbstractLearner:
     """The untrained learner for images with `channels` channels."""
-    network_key, encoder_key, heads_key = jr.split(key, 3)
+    multi = config.learner == "multi-maml" and config.mode_rates == "published"
 
     def network(key: PRNGKeyArray) -> ConvNet:
         by_support = config.normalise_by == "support"
@@ -153,20 +152,15 @@ def make_learner(
             channels, config.way, config.channels, support_statistics=by_support, precision=config.precision, key=key
         )
 
-    prior = network(network_key)
-    inner = make_inner(config, prior)
-    if config.learner == "maml":
-        return MAML(prior=prior, inner=inner)
-    if config.learner == "multi-maml":
-        priors = eqx.filter_vmap(network)(jr.split(network_key, len(modes)))
-        rates = None if config.mode_rates == "shared" else published_rates(config, modes)
-        return MultiMAML(priors=priors, inner=inner, rates=rates)
-    labels = config.way if config.encoder_labels else None
-    encoder = ConvEncoder(
-        channels, config.channels, config.embedding, classes=labels, precision=config.precision, key=encoder_key
-    )
-    modulator = Modulator(encoder, prior.widths, operator=config.modulation, key=heads_key)
-    return MMAML(prior=prior, modulator=modulator, inner=inner)
+    def encoder(key: PRNGKeyArray) -> ConvEncoder:
+        labels = config.way if config.encoder_labels else None
+        return ConvEncoder(
+            channels, config.channels, config.embedding, classes=labels, precision=config.precision, key=key
+        )
+
+    inner = partial(make_inner, config)
+    rates = published_rates(config, modes) if multi else None
+    return assemble_learner(config, network, encoder, inner, modes=len(modes), key=key, rates=rates)
 
 
 def published_rates(config: ClassificationConfig, modes: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:

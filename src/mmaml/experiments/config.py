@@ -1,6 +1,7 @@
 """What every run can be told, whatever its domain."""
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -64,7 +65,7 @@ class ExperimentConfig(abc.ABC):
             require(value is None or value >= least, option, value, f"at least {least}")
         require(self.inner_steps >= 0, "inner_steps", self.inner_steps, "0 or more")
         for option in ("inner_lr", "meta_lr"):
-            require((value := getattr(self, option)) > 0, option, value, "greater than 0")
+            require(0 < (value := getattr(self, option)) < math.inf, option, value, "greater than 0 and finite")
         value = self.inner_clip_norm
         require(value is None or 0 < value <= LONGEST, "inner_clip_norm", value, BOUND)
 

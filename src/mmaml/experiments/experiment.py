@@ -19,11 +19,11 @@ from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.modelfile import fill_learner, read_model
 from mmaml.runs.checkpoint import newest
 from mmaml.runs.config import require
-from mmaml.runs.environment import provenance
 from mmaml.runs.errors import Interrupted, Note
 from mmaml.runs.files import write_json
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
+from mmaml.runs.provenance import provenance
 from mmaml.runs.result import MeanByMode, More, Result, Stage, read_result
 from mmaml.runs.statistics import by_mode, mean_and_ci
 from mmaml.runs.trackers import Track
@@ -98,7 +98,9 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
         """Write pictures to the run's `figures_path`."""
 
 
-def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track) -> Result:
+def complete_run(
+    folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track | None = None
+) -> Result:
     """Do what is left to do of the run in `folder`, and return its result.
 
     Raises what `mmaml.runs.training.train` raises, `Interrupted` also after that, and `UserError` if another process
@@ -122,7 +124,7 @@ def complete_run(folder: RunFolder, experiment: AbstractExperiment, console: Con
 
 
 def train_run(
-    folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track
+    folder: RunFolder, experiment: AbstractExperiment, console: Console, track: Track | None = None
 ) -> tuple[int, AbstractLearner]:
     """Train, or go on training, the run in `folder`; save its model.
 

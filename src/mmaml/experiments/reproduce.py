@@ -15,7 +15,6 @@ from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import read_result
-from mmaml.runs.trackers import no_tracker
 
 
 def reproduce_table(
@@ -67,5 +66,4 @@ def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Cons
     else:
         experiment = spec.experiment(config)
         folder = RunFolder.create(path, config.DOMAIN, config.short_name, to_dict(experiment.config))
-    with no_tracker() as track:
-        complete_run(folder, experiment, console, track)
+    complete_run(folder, experiment, console)

@@ -1,15 +1,15 @@
 """From a configuration to what it names: task sources and learner."""
 
+from functools import partial
 from pathlib import Path
 
-import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
-from mmaml.core.modulation import Modulator
+from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import MetaOnly
+from mmaml.experiments.learner import assemble_learner
 from mmaml.nn.linear import HE
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
@@ -42,29 +42,23 @@ def make_sources(config: RegressionConfig) -> Sources:
 
 def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRNGKeyArray) -> AbstractLearner:
     """The untrained learner."""
-    network_key, encoder_key, heads_key = jr.split(key, 3)
     initialise = _INITIALISERS[config.initialisation]
 
-    def network(context: Array | MetaOnly | None, key: PRNGKeyArray) -> MLP:
+    def network(key: PRNGKeyArray) -> MLP:
+        context = None
+        if config.learner in ("maml", "multi-maml"):
+            context = jnp.zeros(CONTEXT_SIZE)
+            if config.fixed_context:
+                key, context_key = jr.split(key)
+                context = MetaOnly(jr.normal(context_key, (CONTEXT_SIZE,)))
         return MLP(in_size, 1, config.hidden, initialise=initialise, context=context, key=key)
 
-    def with_context(key: PRNGKeyArray) -> MLP:
-        if not config.fixed_context:
-            return network(jnp.zeros(CONTEXT_SIZE), key)
-        prior_key, context_key = jr.split(key)
-        return network(MetaOnly(jr.normal(context_key, (CONTEXT_SIZE,))), prior_key)
+    def encoder(key: PRNGKeyArray) -> BiLSTMEncoder:
+        return BiLSTMEncoder(in_size, 1, hidden=config.encoder_hidden, sort=config.sort_support, key=key)
 
-    if config.learner == "maml":
-        prior = with_context(network_key)
-        return MAML(prior=prior, inner=make_inner(config, prior))
-    if config.learner == "multi-maml":
-        priors = eqx.filter_vmap(with_context)(jr.split(network_key, modes))
-        return MultiMAML(priors=priors, inner=make_inner(config, with_context(network_key)))
-    prior = network(None, network_key)
-    encoder = BiLSTMEncoder(in_size, 1, hidden=config.encoder_hidden, sort=config.sort_support, key=encoder_key)
+    inner = partial(make_inner, config)
     blocks = None if config.modulated == "all" else [0]
-    modulator = Modulator(encoder, prior.widths, operator=config.modulation, blocks=blocks, key=heads_key)
-    return MMAML(prior=prior, modulator=modulator, inner=make_inner(config, prior))
+    return assemble_learner(config, network, encoder, inner, modes=modes, key=key, blocks=blocks)
 
 
 def _small(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "out in"]:

@@ -1,12 +1,10 @@
 """From a configuration to what it names: environment, learner and trainer."""
 
-import equinox as eqx
-import jax.random as jr
 from jaxtyping import PRNGKeyArray
 
 from mmaml.core.inner import InnerLoop
-from mmaml.core.learners import MAML, MMAML, AbstractLearner, MultiMAML
-from mmaml.core.modulation import Modulator
+from mmaml.core.learners import AbstractLearner
+from mmaml.experiments.learner import assemble_learner
 from mmaml.nn.policy import AbstractPolicy, CategoricalPolicy, GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
 from mmaml.rl.envs.catalogue import make_environment
@@ -57,13 +55,7 @@ def make_learner(
     config: PolicyConfig, environment: AbstractJaxEnvironment | AbstractBatchEnvironment, *, key: PRNGKeyArray
 ) -> AbstractLearner:
     """The untrained learner."""
-    policy_key, encoder_key, heads_key = jr.split(key, 3)
     sizes = environment.observation_size, environment.action_size
-
-    def policy(key: PRNGKeyArray) -> AbstractPolicy:
-        kind = CategoricalPolicy if environment.discrete else GaussianPolicy
-        return kind(*sizes, config.hidden, key=key)
-
     inner = InnerLoop(
         rates=config.inner_lr,
         steps=config.inner_steps,
@@ -71,21 +63,18 @@ def make_learner(
         clip_norm=config.inner_clip_norm,
         engine="materialised",
     )
-    if config.learner == "maml":
-        return MAML(prior=policy(policy_key), inner=inner)
-    if config.learner == "multi-maml":
-        priors = eqx.filter_vmap(policy)(jr.split(policy_key, len(environment.modes)))
-        return MultiMAML(priors=priors, inner=inner)
-    encoder = TrajectoryEncoder(
-        *sizes,
-        hidden=config.encoder_hidden,
-        horizon=environment.horizon,
-        pieces=min(REFERENCE_PIECE, environment.horizon) if config.encoder_reads == "pieces" else None,
-        key=encoder_key,
-    )
-    prior = policy(policy_key)
-    modulator = Modulator(encoder, prior.widths, operator=config.modulation, key=heads_key)
-    return MMAML(prior=prior, modulator=modulator, inner=inner)
+
+    def policy(key: PRNGKeyArray) -> AbstractPolicy:
+        kind = CategoricalPolicy if environment.discrete else GaussianPolicy
+        return kind(*sizes, config.hidden, key=key)
+
+    def encoder(key: PRNGKeyArray) -> TrajectoryEncoder:
+        pieces = min(REFERENCE_PIECE, environment.horizon) if config.encoder_reads == "pieces" else None
+        return TrajectoryEncoder(
+            *sizes, hidden=config.encoder_hidden, horizon=environment.horizon, pieces=pieces, key=key
+        )
+
+    return assemble_learner(config, policy, encoder, lambda _: inner, modes=len(environment.modes), key=key)
 
 
 def make_outer(config: PolicyConfig) -> AbstractOuter:

@@ -46,7 +46,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, one) for one in inside)
     if kind is tuple:
         return isinstance(value, tuple) and all(_fits(entry, inside[0]) for entry in value)
-    return isinstance(value, (int, float) if hint is float else hint)
+    # In Python a bool is an int, too.
+    return isinstance(value, (int, float) if hint is float else hint) and isinstance(value, bool) <= (hint is bool)
 
 
 def _in_words(hint: Any) -> str:

@@ -24,9 +24,9 @@ from typing import Any
 import filelock
 
 from mmaml.runs.checkpoint import refuse_brackets
-from mmaml.runs.environment import provenance
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import read_json, write_json
+from mmaml.runs.provenance import provenance
 
 
 _OWN = {

@@ -8,7 +8,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mmaml.runs.environment import peak_memory
+from mmaml.runs.devices import peak_memory
 
 
 LONG = 300.0

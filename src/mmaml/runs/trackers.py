@@ -24,9 +24,3 @@ def tensorboard(folder: Path) -> Iterator[Track]:
                 writer.add_scalar(name, value, step)
 
         yield track
-
-
-@contextmanager
-def no_tracker() -> Iterator[Track]:
-    """Write nothing."""
-    yield lambda step, numbers: None

@@ -19,6 +19,7 @@ from mmaml.runs.errors import Interrupted, RunFailed, UserError
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
 from mmaml.runs.progress import progress
+from mmaml.runs.trackers import Track
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def train(
     *,
     better: Callable[[Mapping[str, float | int], Mapping[str, float | int]], bool] | None = None,
     console: Console,
-    track: Callable[[int, dict[str, float]], None] = lambda step, numbers: None,
+    track: Track | None = None,
 ) -> AbstractLearner:
     """Train, or go on training, until `schedule.iterations`; return the learner.
 
     Every `save_every` iterations the trainer's `summary` of the last dispatch and the numbers of `validate(learner)`
-    are logged and the state saved; with `better(numbers, than)` given, the state that is better than all before it is
-    also kept as the run's best. Starting again after any kind of stop gives the same states and metrics as if it had
-    not happened.
+    are logged, told to `track`, and the state saved; with `better(numbers, than)` given, the state that is better than
+    all before it is also kept as the run's best. Starting again after any kind of stop gives the same states and
+    metrics as if it had not happened.
 
     Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
     once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
@@ -96,7 +97,8 @@ def train(
                     best.save(step, state, seconds)
                 rows.append(numbers)
                 checkpoints.save(step, state, seconds)
-                track(step, numbers)
+                if track:
+                    track(step, numbers)
                 report(step, numbers)
                 stop = stopped()  # to validate takes a while
             elif stop:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.rl.envs.opengl import REMEDY, opengl_setting
-from mmaml.runs.environment import processors
+from mmaml.runs.devices import processors
 from mmaml.runs.errors import RunFailed, UserError
 
 

@@ -1,24 +1,16 @@
-"""What a run depends on besides its configuration: code, versions, devices, compilation cache."""
+"""JAX on this machine: devices, compilation cache, memory."""
 
 import contextlib
-import importlib.metadata
 import os
-import platform
 import resource
-import shlex
-import subprocess
 import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from mmaml.runs.errors import Note
-
-
-_PACKAGES = ("mmaml", "jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "mujoco", "gymnasium")
 
 
 def prepare_jax(devices: int | None = None) -> None:
@@ -47,17 +39,6 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def provenance() -> dict[str, Any]:
-    """The command, the commit of the source tree (`None` outside one), versions, machine and XLA devices."""
-    return {
-        "command": shlex.join(["mmaml" if Path(sys.argv[0]).name == "mmaml" else sys.argv[0], *sys.argv[1:]]),
-        "commit": _commit(),
-        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "devices": jax.device_count(),
-    }
-
-
 def peak_memory() -> int:
     """Most bytes that the busiest accelerator, or on CPUs this process, has held so far."""
     accelerators = [stats for device in jax.local_devices() if (stats := device.memory_stats())]
@@ -65,24 +46,3 @@ def peak_memory() -> int:
         return max(stats["peak_bytes_in_use"] for stats in accelerators)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    def git(*arguments: str) -> str:
-        here = Path(__file__).parent
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # the repository may be one that has us installed in it
-        dirty = git("status", "--porcelain", "--untracked-files=no", ".")
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if dirty else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
