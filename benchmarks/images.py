@@ -98,8 +98,9 @@ def measure(options: Options) -> dict[str, Any]:
     import jax.random as jr
     import numpy as np
 
-    from mmaml.classification.build import cross_entropy, make_learner
-    from mmaml.classification.presets import ClassificationConfig
+    from mmaml.classification.config import ClassificationConfig
+    from mmaml.classification.learner import make_learner
+    from mmaml.classification.loss import cross_entropy
     from mmaml.classification.tasks import ImageTasks
     from mmaml.nn.conv import Conv3x3
     from mmaml.supervised.build import make_trainer
@@ -120,7 +121,7 @@ def measure(options: Options) -> dict[str, Any]:
     counts = np.full(CLASSES, IMAGES)
     source = ImageTasks(images, counts, way=config.way, shot=config.shot, queries=config.queries, name="random")
     learner = make_learner(config, channels=COLOURS, modes=source.modes, key=jr.key(0))
-    trainer = make_trainer(config, source, learner, cross_entropy, tasks_per_step=config.meta_batch, key=jr.key(1))
+    trainer = make_trainer(config, source, learner, cross_entropy, tasks_per_step=options.tasks, key=jr.key(1))
     state = trainer.initial_state()
     began = time.perf_counter()
     jax.block_until_ready(trainer.run(state, 0, options.iterations))
@@ -135,7 +136,7 @@ def measure(options: Options) -> dict[str, Any]:
         seconds.append((time.perf_counter() - began) / options.iterations)
         losses = history["loss"]
     peak = peak_memory() / 2**20
-    draw, drawing = eqx.filter_jit(lambda source, key: source.sample(key, config.meta_batch)), []
+    draw, drawing = eqx.filter_jit(lambda source, key: source.sample(key, options.tasks)), []
     for _ in range(11):
         began = time.perf_counter()
         jax.block_until_ready(draw(trainer.source, jr.key(2)))

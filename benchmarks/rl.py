@@ -86,7 +86,7 @@ def measure_rollouts(options: Options) -> dict[str, Any]:
     from mmaml.core.parallel import all_devices, over_devices
     from mmaml.nn.policy import GaussianPolicy
     from mmaml.rl.envs.catalogue import ENVIRONMENTS
-    from mmaml.rl.envs.environment import AbstractMujocoEnvironment
+    from mmaml.rl.envs.mujoco import AbstractMujocoEnvironment
     from mmaml.rl.rollout import rollout
 
     environment = ENVIRONMENTS[options.environment]()

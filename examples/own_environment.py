@@ -20,7 +20,7 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from mmaml import MMAML, InnerLoop, Modulator
 from mmaml.nn.policy import GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
-from mmaml.rl.envs.own import OwnEnvironment
+from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import likelihood_ratio

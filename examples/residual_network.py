@@ -15,14 +15,23 @@ import optax
 import tyro
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml import MMAML, AbstractNetwork, InnerLoop, MetaTrainer, Mixture, Modulation, Modulator, modulate
-from mmaml.classification.build import accuracy, cross_entropy
+from mmaml import (
+    MMAML,
+    AbstractNetwork,
+    InnerLoop,
+    MetaTrainer,
+    Mixture,
+    Modulation,
+    Modulator,
+    evaluate_tasks,
+    modulate,
+)
 from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.datasets.known import DIGITS
+from mmaml.classification.loss import accuracy, cross_entropy
 from mmaml.classification.tasks import ImageTasks
 from mmaml.nn.conv import Conv3x3
 from mmaml.nn.convnet import ConvEncoder, Statistics, as_maps
-from mmaml.supervised.evaluate import evaluate
 
 
 class ResidualNet(AbstractNetwork):
@@ -99,7 +108,7 @@ def main(options: Options) -> float:
         state, history = trainer.run(state, count, 50)
         print(f"{int(state.step):5}  loss {float(history['loss'][:count].mean()):.3f}")
     tasks = source("test", options.way).sample(jr.key(1), 200)
-    values = evaluate(trainer.learner_at(state), tasks, cross_entropy, accuracy)
+    values = evaluate_tasks(trainer.learner_at(state), tasks, cross_entropy, accuracy)
     for step, value in enumerate(values.mean(0)):
         print(f"accuracy after {step} gradient steps: {value:.1%}")
     return float(values[:, -1].mean())

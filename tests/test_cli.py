@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,6 +73,12 @@ def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_pa
     page = tmp_path / "both.html"
     code, _, _ = mmaml_command(capsys, "report {} {} --out {}", runs / "mmaml", runs / "multi-maml", page)
     assert code == 0 and ">Fits<" in page.read_text()
+
+
+def test_a_run_on_so_few_tasks_that_no_kind_has_an_interval_has_a_report(capsys, tmp_path):
+    tiny = TINY.replace("--evaluation-tasks 30", "--evaluation-tasks 2")
+    assert mmaml_command(capsys, f"train regression-2 --learner maml {tiny} --out {{}}", tmp_path / "run")[0] == 0
+    assert "Kinds of task" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_report_of_a_stopped_run_beside_another_has_no_fits_of_it(capsys, runs, run, tmp_path):
@@ -346,6 +354,9 @@ def test_train_refuses_a_folder_with_a_run_unless_told_to_overwrite(capsys, run)
     before = (run / "result.json").read_bytes()
     code, _, err = mmaml_command(capsys, "train regression-2 --budget smoke --out {}", run)
     assert code == 2 and "already holds a run" in err and "--overwrite" in err and "mmaml resume" in err
+    odd = shutil.copytree(run, run.parent / "a run's")
+    with pytest.raises(UserError, match=re.escape(f"`mmaml resume {shlex.quote(str(odd))}`")):
+        RunFolder.require_free(odd)
     assert (run / "result.json").read_bytes() == before
 
 

@@ -7,6 +7,7 @@ from mmaml.api import train as train
 from mmaml.classification.model import AdaptedClassifier as AdaptedClassifier
 from mmaml.classification.model import ClassificationModel as ClassificationModel
 from mmaml.core.adapt import adapt as adapt
+from mmaml.core.evaluate import evaluate_tasks as evaluate_tasks
 from mmaml.core.inner import InnerLoop as InnerLoop
 from mmaml.core.learners import MAML as MAML
 from mmaml.core.learners import MMAML as MMAML
@@ -35,6 +36,7 @@ from mmaml.regression.model import AdaptedRegressor as AdaptedRegressor
 from mmaml.regression.model import RegressionModel as RegressionModel
 from mmaml.rl.model import AdaptedPolicy as AdaptedPolicy
 from mmaml.rl.model import PolicyModel as PolicyModel
+from mmaml.runs.devices import prepare_jax as prepare_jax
 from mmaml.runs.errors import Interrupted as Interrupted
 from mmaml.runs.errors import RunFailed as RunFailed
 from mmaml.runs.errors import UserError as UserError

@@ -13,13 +13,15 @@ from rich.console import Console
 
 from mmaml.domains import DOMAINS, GLOSSARY, PRESETS, open_experiment
 from mmaml.experiments.config import ExperimentConfig
-from mmaml.experiments.experiment import AbstractExperiment, complete_run, evaluate_run
+from mmaml.experiments.evaluate import evaluate_run
+from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.experiments.modelfile import read_model
+from mmaml.experiments.run import complete_run
 from mmaml.report.html import write_report
 from mmaml.runs import trackers
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.devices import prepare_jax
-from mmaml.runs.errors import Note, UserError
+from mmaml.runs.errors import Note, UserError, command
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.result import Result, read_result
 
@@ -86,9 +88,10 @@ def begin(config: ExperimentConfig, out: Path | None, overwrite: bool) -> tuple[
     """
     prepare_jax()
     config.check()
-    experiment = DOMAINS[config.DOMAIN].experiment(config)
     name = f"{config.short_name}-{config.learner}-{config.budget}"
     path = out or Path("runs", name.translate({ord("["): "(", ord("]"): ")"}))  # no checkpoints below brackets
+    RunFolder.require_free(path, overwrite=overwrite)  # data take a while to read
+    experiment = DOMAINS[config.DOMAIN].experiment(config)
     stored = to_dict(experiment.config)
     return RunFolder.create(path, config.DOMAIN, config.short_name, stored, overwrite=overwrite), experiment
 
@@ -156,16 +159,16 @@ def load(path: str | Path) -> Any:
         if not folder.model_path.is_file():
             if not folder.result_path.is_file():
                 raise UserError(
-                    f"{path} is not trained to its end yet; finish it with `mmaml resume {path}`, or make a model of "
-                    f"what it has learnt so far with `mmaml evaluate {path}`."
+                    f"{path} is not trained to its end yet; finish it with {command('resume', path)}, or make a model "
+                    f"of what it has learnt so far with {command('evaluate', path)}."
                 )
             raise UserError(
                 f"{path} holds no model, only how it was evaluated. If its checkpoints are there, "
-                f"`mmaml resume {path}` goes on and makes one."
+                f"{command('resume', path)} goes on and makes one."
             )
         if (result := read_result(folder)) and result["trained"] < result["planned"]:
             message = f"{path} was stopped at {result['trained']} of {result['planned']} meta-iterations"
-            warnings.warn(f"{message}; go on with `mmaml resume {path}`.", Note, stacklevel=2)
+            warnings.warn(f"{message}; go on with {command('resume', path)}.", Note, stacklevel=2)
         path = folder.model_path
     if not path.exists():
         raise UserError(f"there is nothing at {path}; a model is the folder of a run, or a file of `mmaml export`.")

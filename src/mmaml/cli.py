@@ -196,7 +196,7 @@ def adapt(
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if score := predictions.score:
         console.print(f"{score.name.capitalize()}: {score.value:.4g} over {score.queries} with known answers.")
-    if (neighbours := predictions.task.mode_neighbours) and len(model.modes) > 1:
+    if (neighbours := predictions.mode_neighbours) and len(model.modes) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in neighbours.items())
         console.print(f"The training tasks most like this one: {shares}.")
 

@@ -98,6 +98,7 @@ def import_set(
     """
     _refuse_to_replace(name, overwrite)
     require(seed >= 0, "seed", seed, "0 or more")
+    require(min_images > 0, "min_images", min_images, "at least 1")
     if name in OFFICIAL:
         _make_official(name, path, image_size, json)
         return

@@ -13,16 +13,16 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import mmaml
-from mmaml.classification.build import make_sources, published_rates
+from mmaml.classification.config import ClassificationConfig
 from mmaml.classification.datasets.catalogue import find
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.classification.experiment import ClassificationExperiment
-from mmaml.classification.omniglot import OMNIGLOT
-from mmaml.classification.presets import PRESETS, ClassificationConfig
-from mmaml.classification.table2 import TABLE2
+from mmaml.classification.learner import published_rates
+from mmaml.classification.paper import OMNIGLOT, TABLE2
+from mmaml.classification.presets import PRESETS
+from mmaml.classification.sources import make_sources
 from mmaml.cli import main
 from mmaml.core.meta import MetaTrainer
-from mmaml.experiments.experiment import _better
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
@@ -157,6 +157,21 @@ def test_pictures_may_be_files_or_pillow_s_or_arrays(run, shapes):
         np.testing.assert_allclose(other, first, atol=1e-2)
 
 
+def test_a_bright_picture_makes_no_other_darker(run):
+    adapted = mmaml.load(run).adapt([np.full((8, 8), level, np.uint8) for level in (10, 200)], ["a", "b"])
+    dark, bright = (Image.fromarray(np.full((8, 8), level, np.uint16)) for level in (1600, 65535))
+    eight = [np.full((8, 8), level, np.uint8) for level in (100, 255)]
+    with pytest.warns(Note, match="brighter than 12 bits can tell"):
+        np.testing.assert_array_equal(adapted.predict_proba([dark, bright]), adapted.predict_proba(eight))
+
+
+def test_bright_drawings_are_spoken_of_where_all_were_dark(run):
+    model = mmaml.load(run)
+    model = replace(model, config=replace(model.config, datasets=("omniglot",)))
+    with pytest.warns(Note, match="white on black, and these images are mostly bright: invert them"):
+        model.adapt([np.full((8, 8), 250, np.uint8)] * 2, ["a", "b"])
+
+
 def test_a_model_remembers_how_many_bits_its_gray_pictures_had(run, tmp_path):
     replace(mmaml.load(run), bits=16).save(tmp_path / "deep.safetensors")
     deep = mmaml.load(tmp_path / "deep.safetensors")
@@ -223,7 +238,7 @@ def test_a_run_refuses_a_named_data_set_that_is_another_than_it_began_with(run, 
     config = mmaml.load(run).config
     assert len(config.data_digests) == 2
     ClassificationExperiment(config)
-    monkeypatch.setattr("mmaml.classification.build.find", lambda name: replace(find("digits-negative"), name=name))
+    monkeypatch.setattr("mmaml.classification.sources.find", lambda name: replace(find("digits-negative"), name=name))
     with pytest.raises(UserError, match=r"digits does not hold what this run was begun with.* or set MMAML_DATA to"):
         ClassificationExperiment(config)
 
@@ -261,7 +276,7 @@ def stop():
 
 
 def test_of_equal_checkpoints_the_first_is_kept(own):
-    better = _better(ClassificationExperiment(mmaml.load(own).config))
+    better = ClassificationExperiment(mmaml.load(own).config).better
     assert [better({"query": value}, {"query": 0.5}) for value in (0.4, 0.5, 0.6)] == [False, False, True]
 
 
@@ -403,6 +418,9 @@ def test_own_pictures_are_trained_on(capsys, tmp_path):
     model = mmaml.load(tmp_path / "run")
     assert model.adapt(np.array(few), ["a", "b"]).classes_.tolist() == ["a", "b"]
     assert model.bits == 16
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    code, _, err = mmaml_command(capsys, "resume {}", tmp_path / "run")
+    assert code == 2 and f"begun with the images in {tmp_path / 'photos'}, where nothing is any more" in err
 
 
 def test_a_class_that_is_too_small_is_named_and_kinds_are_no_classes(capsys, tmp_path):

@@ -263,6 +263,8 @@ def test_a_layer_of_one_number_keeps_its_shape():
         ({"rates": -0.1}, "`rates` is -0.1; it must be 0 or more"),
         ({"rates": (jnp.array(-0.1),)}, "it must be 0 or more"),
         ({"rates": ()}, "a tuple of at least one"),
+        ({"rates": float("inf")}, "`rates` is inf; it must be 0 or more and finite"),
+        ({"rates": jnp.ones((2, 2))}, "it must be 0 or more and finite, or a tuple"),
     ],
 )
 def test_values_that_cannot_be_are_refused(options, message):

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml import MMAML, InnerLoop, Samples
+from mmaml import MMAML, InnerLoop, MultiMAML, Samples
 from tests.core.problems import LEARNERS, PlanesAndWaves, learner, modulator, mse, network
 
 
@@ -70,6 +70,11 @@ def test_multi_maml_uses_the_prior_of_the_mode():
     for mode in (0, 1):
         model = multi.condition(TASK.support, jnp.asarray(mode))
         np.testing.assert_array_equal(model.network.head.weight, multi.priors.head.weight[mode])
+
+
+def test_step_sizes_of_other_modes_than_the_priors_are_refused():
+    with pytest.raises(ValueError, match="priors for 2 modes and step sizes for 1"):
+        MultiMAML(priors=learner("multi-maml").priors, rates=((0.1,),))
 
 
 def test_softmax_gates_sum_to_one_and_sigmoid_gates_lie_between_zero_and_one():

@@ -9,7 +9,7 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
-from mmaml import InnerLoop, MetaTrainer
+from mmaml import InnerLoop, MetaTrainer, Mixture
 from tests.compilation import compilations
 from tests.core.problems import PlanesAndWaves, learner, mse
 from tests.training import AT_MOST, parameters, run
@@ -41,6 +41,24 @@ def test_step_sizes_that_are_given_are_not_trained():
     state, _ = run(t, 2)
     np.testing.assert_array_equal(jnp.stack(t.learner_at(state).inner.rates), rates)
     assert len(jax.tree.leaves(state.parameters.inner)) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": 0}, "`tasks_per_step` is 0; it must be at least 1"),
+        ({"post_modulation_share": 2.0}, "`post_modulation_share` is 2.0; it must be from 0 to below 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        trainer(**options)
+
+
+def test_multi_maml_needs_a_prior_for_each_mode():
+    one_more = Mixture((PlanesAndWaves(),) * 3, ("a", "b", "c"))
+    with pytest.raises(ValueError, match="Multi-MAML has priors for 2 modes, and the source has 3"):
+        MetaTrainer(one_more, learner("multi-maml"), mse, optax.adam(1e-2), 6, jr.key(5))
 
 
 def test_a_source_that_draws_with_numpy_is_refused():

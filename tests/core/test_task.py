@@ -1,5 +1,6 @@
 """Mixtures of task sources, and modes by name."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task, mode_index
+from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task, groups_of, mode_index
 
 
 class Numbered(AbstractTaskSource):
@@ -49,6 +50,26 @@ def test_every_mode_takes_its_turn_at_the_remainder():
 def test_a_mixture_needs_sources_and_a_name_for_each(sources, names):
     with pytest.raises(ValueError, match=r"at least one source, and each a name"):
         Mixture(sources, names)
+
+
+def test_sources_that_draw_tasks_of_other_shapes_are_named():
+    class Longer(Numbered):
+        def sample(self, key, n):
+            task = super().sample(key, n)
+            return Task(jax.tree.map(lambda a: jnp.concatenate([a, a], 1), task.support), task.query, task.mode)
+
+    with pytest.raises(ValueError, match=r"long draws tasks of the shapes .*, short of .*; all sources of a mixture"):
+        Mixture((Numbered(0), Longer(1)), ("short", "long")).sample(jr.key(0), 4)
+
+
+def test_tasks_of_a_source_without_origins_are_each_of_their_own():
+    class OfOneFile(Numbered):
+        def sample(self, key, n):
+            task = super().sample(key, n)
+            return Task(task.support, task.query, task.mode, jnp.zeros(n, int))
+
+    tasks = Mixture((Numbered(0), OfOneFile(1)), ("each its own", "all of one")).sample(jr.key(0), 8)
+    assert len(np.unique(groups_of(tasks.mode, tasks.origin))) == 4 + 1
 
 
 def test_modes_are_found_by_name():

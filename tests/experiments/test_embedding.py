@@ -6,7 +6,7 @@ from matplotlib.text import Text
 
 from mmaml.experiments.embedding import embedding_map, layout, neighbour_accuracy, tasks_on_map, write_embedding
 from mmaml.experiments.neighbours import NEIGHBOURS, EmbeddedTasks
-from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.config import RegressionConfig
 from mmaml.report.drawing import to_svg
 from mmaml.runs.errors import Note
 from mmaml.runs.folder import RunFolder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.config import ClassificationConfig
 from mmaml.experiments import reproduce
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.experiments.table import TableSpec, write_table
@@ -71,7 +71,9 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     text = (tmp_path / "table9.md").read_text()
     assert "| mmaml-film | 30.0 ± 2.5, 2 seeds ± 14.1 | 25.0 ± 2.5, 2 seeds ± 7.1 (5.0, workshop 2.5) |" in text
     assert "| lstm | 40.0 ± 2.5 | – |" in text and "40.0 ± 2.5 (workshop 7.5) |" in text
-    assert text.endswith("\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n")
+    assert "\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n" in text
+    film = "[2 modes](runs/regression-2-mmaml-film-cpu-seed0), [seed 1](runs/regression-2-mmaml-film-cpu-seed1)"
+    assert f"\nRecords: maml: [2 modes](runs/regression-2-maml-cpu-seed0); mmaml-film: {film}; lstm: " in text
 
 
 def test_a_difference_varies_with_the_seed(tmp_path):
@@ -130,7 +132,7 @@ def test_a_run_with_other_options_than_the_table_s_says_so(tmp_path):
     assert write_table(SPEC, tmp_path, "cpu")[0]["other_options"] == {"meta_lr": 0.5, "meta_optimiser": "muon"}
     lines = (tmp_path / "table9.md").read_text().splitlines()
     training = "2 tasks of made up; 15,000 meta-iterations (published: 70,000)"
-    assert lines[-2:] == [
+    assert lines[-4:-2] == [
         f"- 2 modes (maml): {training}; with `meta_lr` 0.5, `meta_optimiser` muon.",
         f"- 2 modes (mmaml-film): {training}.",
     ]
@@ -142,8 +144,8 @@ def test_a_run_that_was_stopped_and_evaluated_is_in_the_table_with_its_share(tmp
     write_table(SPEC, tmp_path, "cpu")
     lines = (tmp_path / "table9.md").read_text().splitlines()
     training = "15,000 meta-iterations (published: 70,000)."
-    assert lines[-2] == f"- 2 modes (maml): 2 tasks of made up; {training}"
-    assert lines[-1] == f"- 2 modes (mmaml-film): 2 tasks of made up; stopped at 500 of {training}"
+    assert lines[-4] == f"- 2 modes (maml): 2 tasks of made up; {training}"
+    assert lines[-3] == f"- 2 modes (mmaml-film): 2 tasks of made up; stopped at 500 of {training}"
 
 
 def test_a_run_that_was_stopped_and_evaluated_is_not_taken_for_done(tmp_path):

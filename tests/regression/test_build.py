@@ -11,7 +11,8 @@ import pytest
 
 from mmaml.core.learners import MAML, MultiMAML
 from mmaml.core.task import Samples
-from mmaml.regression.build import make_learner, mean_squared_error
+from mmaml.regression.learner import make_learner
+from mmaml.regression.loss import mean_squared_error
 from mmaml.regression.presets import PRESETS
 
 

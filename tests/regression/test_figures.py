@@ -13,12 +13,14 @@ from jaxtyping import Array
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture, Task
-from mmaml.regression.build import Sources, make_learner, make_sources, mean_squared_error
+from mmaml.regression.config import RegressionConfig
 from mmaml.regression.figures import Examples, examples_of, function_fits, write_figures
-from mmaml.regression.own import TableTasks
-from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.learner import make_learner
+from mmaml.regression.loss import mean_squared_error
+from mmaml.regression.own.points import Points
+from mmaml.regression.own.source import OwnTasks
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import Table
+from mmaml.regression.sources import Sources, make_sources
 from mmaml.runs.folder import RunFolder
 
 
@@ -48,11 +50,12 @@ def table_sources(modes: int = 2, in_size: int = 1) -> Sources:
     """Noisy points of y = 100 + 10 m + x for mode m, in sources like those of a user's own files."""
     rng = np.random.default_rng(0)
     by_mode = [
-        [Table("t.csv", x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))] for m in range(modes)
+        [Points("t.csv", x, 100 + 10 * m + x[:, 0]) for x in rng.uniform(50, 60, (4, 12, in_size))]
+        for m in range(modes)
     ]
     scaler = Scaler.fit(*(np.concatenate([getattr(t, axis) for tables in by_mode for t in tables]) for axis in "xy"))
     names = tuple(f"_mode${m}$" for m in range(modes))
-    parts = tuple(TableTasks.of(t, scaler, 5, 5, name) for t, name in zip(by_mode, names, strict=True))
+    parts = tuple(OwnTasks.of(t, scaler, 5, 5, name) for t, name in zip(by_mode, names, strict=True))
     source = Mixture(parts, names)
     return Sources(source, source, scaler)
 

@@ -14,17 +14,22 @@ from sklearn.metrics import r2_score
 import mmaml
 from mmaml.cli import main
 from mmaml.regression.adapt import adapt_files
-from mmaml.regression.build import make_learner
+from mmaml.regression.learner import make_learner
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.own import load_tasks
+from mmaml.regression.own.points import read_points, read_tasks_of
+from mmaml.regression.own.source import load_tasks
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import read_table, read_tables
+from mmaml.regression.sources import Sources
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
 
 
 MODES = ["falling", "rising"]
+
+
+def load(*arguments, **named):
+    return Sources(*load_tasks(*arguments, **named))
 
 
 def write(path, text):
@@ -64,7 +69,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("inputs", [("x",), ("x1", "x2", "x3")])
 def test_tasks_come_from_one_file_each_and_held_out_files_are_never_trained_on(tmp_path, inputs):
     make_folder(tmp_path, inputs=inputs)
-    sources = load_tasks(tmp_path, shots=3, queries=4)
+    sources = load(tmp_path, shots=3, queries=4)
     scaler = sources.scaler
     assert sources.train.modes == ("a", "b")
 
@@ -92,7 +97,7 @@ def test_folders_train_and_test_say_what_is_held_out(tmp_path, modes):
             for name in names:
                 text = (tmp_path / "all" / mode / f"{name}.csv").read_text()
                 write(tmp_path / "data" / part / (mode if modes else "") / f"{name}.csv", text)
-    sources = load_tasks(tmp_path / "data", 3, 4)
+    sources = load(tmp_path / "data", 3, 4)
     assert sources.train.modes == sources.held_out.modes == (("a", "b") if modes else ("tasks",))
     names = [
         f"{part}/{mode}{i}.csv"
@@ -120,12 +125,12 @@ def test_what_is_wrong_with_folders_train_and_test_is_said(tmp_path, files, mess
     for number, name in enumerate(files):
         write(tmp_path / f"{name}.csv", f"x,y\n0,{number}\n1,2\n")
     with pytest.raises(UserError, match=message):
-        load_tasks(tmp_path, 1, 1)
+        load(tmp_path, 1, 1)
 
 
 def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
     make_folder(tmp_path)
-    scaler = load_tasks(tmp_path, 3, 4).scaler
+    scaler = load(tmp_path, 3, 4).scaler
     y = np.array([1.0, 250.0])
     np.testing.assert_allclose(scaler.unscale_y(scaler.scale_y(y)), y, rtol=1e-4)
 
@@ -138,7 +143,7 @@ def test_a_run_does_not_go_on_with_other_data(run, capsys, command):
     texts = {path: path.read_text() for path in (gone, edited)}
     edited.write_text(texts[edited].replace(",", ", ") + "\n")
     try:
-        assert load_tasks(data, 5, 5, known_files(run)).files == known_files(run), "the numbers are the same"
+        assert load(data, 5, 5, known_files(run)).files == known_files(run), "the numbers are the same"
         edited.write_text(texts[edited] + "\n0,0,0")
         gone.rename(extra)
         code, _, err = mmaml_command(capsys, f"{command} {{}}", run)
@@ -187,7 +192,7 @@ def test_the_interval_is_over_held_out_files_however_many_tasks_are_drawn(run, c
 
 def test_the_files_take_turns(tmp_path):
     make_folder(tmp_path, files=20)
-    train = load_tasks(tmp_path, 3, 4).train
+    train = load(tmp_path, 3, 4).train
     for n, each in ((32, 1), (64, 2)):
         drawn = train.sample(jr.key(n), n)
         pairs, counts = np.unique(np.stack([drawn.mode, drawn.origin]), axis=1, return_counts=True)
@@ -205,7 +210,9 @@ def test_the_files_take_turns(tmp_path):
         ({"a.csv": 'x,y\n1,"2,5"\n'}, "a.csv, row 2, column y: '2,5' is not a finite number such as -1.5"),
         ({"a.csv": "x,y\n1\n"}, r"a.csv, row 2 has 1 cells \(1\), but the header has 2 \(x, y\)"),
         ({"a.csv": "x,y\n1,2\n1,5,2,5\n"}, r"a.csv, row 3 has 4 cells \(1, 5, 2, 5\), but the header has 2"),
-        ({"a.csv": "x;y\n1.000,5;2\n"}, "a.csv, row 2, column x: '1.000.5' is not a finite number"),
+        ({"a.csv": "x;y\n1.000,5;2\n"}, "a.csv has '1.000,5' in row 2: either commas or points are decimal, not both"),
+        ({"a.csv": "x;y\n1.234;0,5\n"}, "a.csv has '1.234' in row 2 and '0,5' in row 2: either commas or points"),
+        ({"a.csv": "x\ty\n1,234\t0.5\n"}, "a.csv has '1,234' in row 2 and '0.5' in row 2"),
         ({"a.csv": "x;y\n1;2;3\n"}, r"header has 2 \(x, y\). Both must have the same; numbers may have commas"),
         (
             {"a.csv": "# Made by A\nx,y\n1,2\n"},
@@ -237,12 +244,33 @@ def test_what_is_wrong_is_named(tmp_path, files, message):
         path = write(tmp_path / name, "")
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
-        load_tasks(tmp_path, shots=2, queries=2)
+        load(tmp_path, shots=2, queries=2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x;y;Temp, °C\n1,5;2,5;20\n", "x;y\r1,5;2,5\r", '"x", "y"\n"1.5", "2.5"\n'],
+)
+def test_columns_are_told_apart_by_the_names_of_those_that_count(tmp_path, text):
+    points = read_points(write(tmp_path / "a.csv", text))
+    assert points.x.tolist() == [[1.5]] and points.y.tolist() == [2.5]
+
+
+def test_targets_that_are_too_small_are_refused_and_a_kind_that_is_small_beside_others_is_spoken_of(tmp_path):
+    for mode, size in (("big", 1e6), ("small", 1e-3)):
+        for i in range(3):
+            write(tmp_path / mode / f"{i}.csv", f"x,y\n1,{size * (i + 1)}\n2,{-size}\n")
+    with pytest.warns(Note, match=r"the targets of small have a standard deviation of 0\.00\d+, and those of"):
+        load(tmp_path, 1, 1)
+    for i in range(3):
+        write(tmp_path / "tiny" / f"{i}.csv", f"x,y\n1,{i}e-200\n2,5e-200\n")
+    with pytest.raises(UserError, match=r"below 1e-70 are none\. Use smaller units"):
+        load(tmp_path / "tiny", 1, 1)
 
 
 @pytest.mark.parametrize("text", ["1", "-1.5", "+.5", "5.", "1e3", "-2.5E-07", "00012"])
 def test_numbers_are_read_as_people_write_them(tmp_path, text):
-    assert read_table(write(tmp_path / "a.csv", f"x,y\n0,{text}\n")).y.tolist() == [float(text)]
+    assert read_points(write(tmp_path / "a.csv", f"x,y\n0,{text}\n")).y.tolist() == [float(text)]
 
 
 def test_what_is_not_read_is_spoken_of(tmp_path):
@@ -251,7 +279,7 @@ def test_what_is_not_read_is_spoken_of(tmp_path):
     for name in ("readme.txt", "b/c.tsv", ".hidden", ".git/config"):
         write(tmp_path / name, "")
     with pytest.warns(Note) as notes:
-        load_tasks(tmp_path, 1, 1)
+        load(tmp_path, 1, 1)
     said = sorted(str(note.message) for note in notes)
     assert said == [
         f"columns of {tmp_path} that are not read: x_2, mode (in a folder, sub-folders are the modes).",
@@ -265,7 +293,7 @@ def test_points_far_from_what_was_trained_on_are_spoken_of(run, recwarn, tmp_pat
     task = model.adapt([[0.5, 0.1], [-1.3, 0.1]], [1.0, -2.6])
     task.predict([[1.5, 0.1]])
     assert not [note for note in recwarn if note.category is Note]
-    with pytest.warns(Note, match=r"^x lies up to .* where nothing lay beyond .* units"):
+    with pytest.warns(Note, match=r"^x lies up to .* times as far from the mean of what .* units"):
         task.predict([[500.0, 0.1]])
     with pytest.warns(Note, match=r"^y lies up to"):
         model.adapt([[0.5, 0.1], [-1.3, 0.1]], [1000.0, -2600.0])
@@ -276,21 +304,21 @@ def test_points_far_from_what_was_trained_on_are_spoken_of(run, recwarn, tmp_pat
 def test_columns_without_a_name_are_spoken_of(tmp_path):
     write(tmp_path / "all.csv", ",task,x,y\n" + "".join(f"{i},{i},{i},1\n{i},{i},2,3\n" for i in range(3)))
     with pytest.warns(Note, match="that are not read: one without a name"):
-        load_tasks(tmp_path / "all.csv", 1, 1)
+        load(tmp_path / "all.csv", 1, 1)
 
 
 def test_names_that_are_no_text_are_refused(tmp_path):
     make_folder(tmp_path)
     (tmp_path / "b").rename(tmp_path / os.fsdecode(b"v\xf6gel"))
     with pytest.raises(UserError, match=r"v\\xf6gel is not text in UTF-8. Rename it"):
-        load_tasks(tmp_path, 1, 1)
+        load(tmp_path, 1, 1)
 
 
 def test_every_task_of_a_file_has_a_name_of_its_own(tmp_path):
     names = [("a", "b/c"), ("a/b", "c"), ("a", "b%2Fc"), ("a", "x"), ("a/b", "y"), ("a/b", "z")]
     rows = [f"{mode},{task},{i},{i + j}" for i, (mode, task) in enumerate(names) for j in range(2)]
     file = write(tmp_path / "all.csv", "\n".join(["mode,task,x,y", *rows]))
-    listed = [line.rsplit(" ", 1)[0] for line in load_tasks(file, 1, 1).files]
+    listed = [line.rsplit(" ", 1)[0] for line in load(file, 1, 1).files]
     assert len(set(listed)) == len(names) and "a/x" in listed
 
 
@@ -305,7 +333,7 @@ def gathered(folder):
 
 def test_tasks_of_one_file_are_those_of_as_many(tmp_path):
     make_folder(tmp_path / "many")
-    one, many = load_tasks(gathered(tmp_path / "many"), 3, 4), load_tasks(tmp_path / "many", 3, 4)
+    one, many = load(gathered(tmp_path / "many"), 3, 4), load(tmp_path / "many", 3, 4)
     assert [line.replace("/t", "/").replace(" ", ".csv ") for line in one.files] == list(many.files)
     for ours, theirs in ((one.train, many.train), (one.held_out, many.held_out)):
         jax.tree.map(np.testing.assert_array_equal, ours.sample(jr.key(0), 20), theirs.sample(jr.key(0), 20))
@@ -340,28 +368,28 @@ def test_a_file_of_tasks_trains_and_must_stay_as_it_is(tmp_path, capsys):
 )
 def test_what_is_wrong_with_a_file_of_tasks_is_named(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
-        load_tasks(write(tmp_path / "all.csv", text), shots=2, queries=2)
+        load(write(tmp_path / "all.csv", text), shots=2, queries=2)
 
 
 @pytest.mark.parametrize(("name", "message"), [("few.csv", "No such file"), ("", "Is a directory")])
 def test_a_path_that_is_no_file_is_named(tmp_path, name, message):
     with pytest.raises(UserError, match=f"cannot be read: {message}"):
-        read_table(tmp_path / name)
+        read_points(tmp_path / name)
 
 
 def test_files_are_read_as_programs_write_them(tmp_path):
     """A byte order mark and CRLF (Excel), spaces, a comment column, blank lines, trailing empty rows."""
     text = '\ufeffx, y ,comment\r\n\r\n1, 2,\r\n 3 ,4,"two\nlines"\r\n,,\r\n'
-    table = read_table(write(tmp_path / "a.csv", text))
+    table = read_points(write(tmp_path / "a.csv", text))
     np.testing.assert_array_equal(table.x, [[1], [3]])
     np.testing.assert_array_equal(table.y, [2, 4])
 
 
 @pytest.mark.parametrize("mark", [";", "\t"])
 def test_files_are_read_as_excel_writes_them_where_numbers_have_commas(tmp_path, mark):
-    rows = [["x1", "x2", "y", "task"], ["1,5", "-2", "0,25", "a,b"], ["2.5", "1e-3", "1", "a,b"], ["1", "1", "1", "c"]]
+    rows = [["x1", "x2", "y", "task"], ["1,5", "-2", "0,25", "a,b"], ["2,5", "1e-3", "1", "a,b"], ["1", "1", "1", "c"]]
     path = write(tmp_path / "a.csv", "\ufeff" + "\r\n".join(mark.join(row) for row in rows))
-    tables = read_tables(path)["tasks"]
+    tables = read_tasks_of(path)["tasks"]
     np.testing.assert_array_equal(tables["a,b"].x, [[1.5, -2], [2.5, 1e-3]])
     np.testing.assert_array_equal(tables["a,b"].y, [0.25, 1])
 
@@ -375,7 +403,7 @@ def test_copies_of_a_task_are_spoken_of(tmp_path):
     make_folder(tmp_path)
     write(tmp_path / "b" / "9.csv", (tmp_path / "a" / "0.csv").read_text() + "\n")
     with pytest.warns(Note, match="b/9.csv holds the same numbers as a/0.csv[.] Learnt"):
-        load_tasks(tmp_path, 3, 4)
+        load(tmp_path, 3, 4)
 
 
 def linear_model(y_mean=0.0, y_std=1.0):
@@ -392,7 +420,7 @@ def test_predictions_are_written_with_all_digits_that_mean_something(tmp_path, y
     rows = [f"{i},{-i},{y_mean + y_std * i}" for i in range(-2, 3)]
     support = write(tmp_path / "s.csv", "\n".join(["x1,x2,y", *rows]))
     written = [row["y"] for row in adapt_files(model, support, support, steps=1, mode=None).rows]
-    table = read_table(support)
+    table = read_points(support)
     predicted = model.adapt(table.x, table.y, steps=1).predict(table.x)
     assert len(set(written)) == 5
     np.testing.assert_allclose(np.subtract(written, predicted) / y_std, 0, atol=1e-6)
@@ -448,6 +476,8 @@ def test_columns_of_a_data_frame_are_known_by_name():
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
+        (np.array(["1970-01-01"], "datetime64[D]"), [1], "x must be finite numbers: it is of the type datetime64"),
+        ([1 + 2j], [1], "x must be finite numbers: it is of the type complex128"),
         ([[1, 2], [3, 4]], [[1, 2]], r"y has the shape \(1, 2\); it must be \(points,\)"),
         ([[1, 2], [3, 4]], np.ma.masked_array([1.0, 2.0], [False, True]), "y must be finite numbers"),
         ([[1, None], [3, 4]], [1, 2], "x must be finite numbers"),
@@ -476,7 +506,7 @@ def test_hidden_files_are_no_tasks_and_endings_may_be_capitals(tmp_path):
     (tmp_path / "a" / "0.csv").rename(tmp_path / "a" / "0.CSV")
     for name in ("a/._0.csv", ".hidden/0.csv", "a/.ipynb_checkpoints/0.csv"):
         write(tmp_path / name, "not a task")
-    names = [line.split()[0] for line in load_tasks(tmp_path, 3, 4).files]
+    names = [line.split()[0] for line in load(tmp_path, 3, 4).files]
     assert names == ["a/0.CSV", *(f"a/{i}.csv" for i in range(1, 6)), *(f"b/{i}.csv" for i in range(6))]
 
 

@@ -284,6 +284,14 @@ def test_terminal(make_run):
         assert number in text
 
 
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_a_narrow_terminal_takes_no_digits_off(make_run, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(results_for_terminal(read_runs([make_run("a-run-of-a-long-name", 123.4, 0.321)])))
+    words = console.export_text().split()
+    assert {"0.321", "0.003", "123.4", "1.2"} <= set(words)
+
+
 def test_names_in_a_terminal_go_without_the_setting_in_the_title(make_run):
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(results_for_terminal(read_runs([make_run("regression-2-a-run", 2.4, 0.3)])))

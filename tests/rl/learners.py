@@ -11,8 +11,8 @@ import numpy as np
 
 from mmaml.core.learners import AbstractLearner
 from mmaml.rl.build import make_exploration, make_learner
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.presets import PolicyConfig
 
 
 def tiny_config(environment: str, **options: Any) -> PolicyConfig:

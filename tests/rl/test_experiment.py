@@ -15,13 +15,15 @@ from rich.console import Console
 import mmaml
 from mmaml.cli import main
 from mmaml.domains import TABLES, open_experiment
-from mmaml.experiments.experiment import EVALUATION_SEED, train_run
+from mmaml.experiments.experiment import EVALUATION_SEED
+from mmaml.experiments.run import train_run
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import evaluate
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.explore import Exploration, Explored
-from mmaml.rl.presets import PRESETS, PolicyConfig
-from mmaml.rl.table3 import TABLE3
+from mmaml.rl.paper import TABLE3
+from mmaml.rl.presets import PRESETS
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Interrupted
 from mmaml.runs.folder import RunFolder

@@ -12,20 +12,16 @@ import pytest
 
 from mmaml.core.learners import MMAML
 from mmaml.nn.distribution import Gaussian
-from mmaml.rl.camera import Camera
-from mmaml.rl.embed import embed_tasks, goal_map
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher, fingertip
-from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_and_episode_keys, task_of_each_mode
 from mmaml.rl.experience import Trajectories
-from mmaml.rl.figures import (
-    compare_trajectories,
-    frames,
-    trajectories,
-    write_figures,
-)
+from mmaml.rl.pictures.camera import Camera
+from mmaml.rl.pictures.embedding import embed_tasks, goal_map
+from mmaml.rl.pictures.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
+from mmaml.rl.pictures.figures import compare_trajectories, frames, trajectories, write_figures
+from mmaml.rl.tasks import task_and_episode_keys
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.folder import RunFolder
 from tests.rl.learners import tiny_model

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import mmaml
 from mmaml.cli import main
 from mmaml.rl.envs.catalogue import make_environment
-from mmaml.rl.envs.own import OwnEnvironment
+from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.runs.errors import RunFailed, UserError
 from tests.rl.problems import begin
@@ -380,7 +380,7 @@ def test_gymnasium_is_asked_for(monkeypatch):
         monkeypatch.delitem(sys.modules, f"mmaml.rl.envs.{name}")
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(UserError, match=r"pip install 'mmaml\[rl\]'"):
-        importlib.import_module("mmaml.rl.envs.own")
+        importlib.import_module("mmaml.rl.envs.own.environment")
 
 
 @pytest.fixture

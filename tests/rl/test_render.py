@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from mmaml.cli import main
-from mmaml.rl import render
-from mmaml.rl.camera import Camera
 from mmaml.rl.envs.cheetah import CheetahLocation
-from mmaml.rl.envs.factory import find_factory
+from mmaml.rl.envs.own.factory import find_factory
 from mmaml.rl.envs.reacher import Reacher
-from mmaml.rl.render import captioned, pick_task, video, write_video
+from mmaml.rl.pictures import video as render
+from mmaml.rl.pictures.camera import Camera
+from mmaml.rl.pictures.video import captioned, pick_task, video, write_video
 from mmaml.runs.errors import UserError
 from tests.rl.learners import tiny_model
 from tests.rl.test_figures import needs_gl, random_episodes

@@ -11,11 +11,11 @@ import pytest
 
 from mmaml.core.learners import MMAML
 from mmaml.rl.envs.environment import POLICY_RANGE
-from mmaml.rl.envs.own import OwnEnvironment
-from mmaml.rl.examples import examples_of, task_and_episode_keys
+from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.explore import Exploration, returns
-from mmaml.rl.pick import DRAWS
-from mmaml.rl.render import pick_task
+from mmaml.rl.pictures.examples import examples_of
+from mmaml.rl.pictures.video import pick_task
+from mmaml.rl.tasks import DRAWS, task_and_episode_keys
 from mmaml.runs.errors import RunFailed
 from tests.rl.learners import tiny_model
 

@@ -43,6 +43,16 @@ def test_reading_leaves_alone_what_another_process_writes(tmp_path):
     assert (tmp_path / "30.orbax-checkpoint-tmp").is_dir()
 
 
+def test_seconds_that_cannot_be_read_are_not_missed(tmp_path):
+    state = {"w": jnp.arange(3.0)}
+    with Checkpoints(tmp_path) as writer:
+        writer.save(1, state, 2.5)
+    (tmp_path / "1" / "default" / "_sharding").write_text("{")
+    with Checkpoints(tmp_path) as reader:
+        np.testing.assert_array_equal(reader.restore(1, state)["w"], state["w"])
+        assert reader.seconds(1) is None
+
+
 def test_reading_where_nothing_is_makes_nothing_and_says_nothing(tmp_path, caplog):
     assert newest(tmp_path / "checkpoints") is None
     assert not caplog.records

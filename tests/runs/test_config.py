@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from mmaml.regression.presets import PRESETS, RegressionConfig
+from mmaml.regression.config import RegressionConfig
+from mmaml.regression.presets import PRESETS
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.presets import PRESETS as RL_PRESETS
-from mmaml.rl.presets import PolicyConfig
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import UserError
 

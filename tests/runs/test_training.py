@@ -42,15 +42,41 @@ def run(path, stop_at, clock):
     train(RunFolder(path), trainer("maml"), schedule, lambda learner: {"query": 1.0}, console=Console(quiet=True))
 
 
-@pytest.mark.parametrize("stop_at", [0, 4])
-def test_a_stop_between_two_saves_changes_nothing(tmp_path, clock, stop_at):
+def test_the_first_two_dispatches_are_of_one_iteration_and_a_stop_moves_no_later_one(tmp_path, clock, monkeypatch):
+    counts, dispatch = [], MetaTrainer.run
+
+    def counted(self, state, iterations, at_most):
+        counts.append(iterations)
+        return dispatch(self, state, iterations, at_most)
+
+    monkeypatch.setattr(MetaTrainer, "run", counted)
+
+    def run(path):
+        schedule = Schedule(20, save_every=10, dispatch=4)
+        train(RunFolder(path), trainer("maml"), schedule, lambda learner: {"query": 1.0}, console=Console(quiet=True))
+
+    run(tmp_path / "whole")
+    assert counts == [1, 1, 2, 4, 2, 4, 4, 2]
+    clock.stop_at = 14
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped")
+    counts.clear()
+    run(tmp_path / "stopped")
+    assert counts[-1] == 2
+    whole, stopped = (read_metrics(RunFolder(tmp_path / name).metrics_path) for name in ("whole", "stopped"))
+    for one, other in zip(whole, stopped, strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+@pytest.mark.parametrize(("stop_at", "stopped_at"), [(0, 1), (4, 6)])
+def test_a_stop_between_two_saves_changes_nothing(tmp_path, clock, stop_at, stopped_at):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     run(whole, None, clock)
-    with pytest.raises(Interrupted, match=f"stopped at iteration {stop_at + 2}"):
+    with pytest.raises(Interrupted, match=f"stopped at iteration {stopped_at}"):
         run(stopped, stop_at, clock)
     run(stopped, None, clock)
     rows = read_metrics(RunFolder(whole).metrics_path)
-    assert [row["seconds"] for row in rows] == [2 * SECONDS, 3 * SECONDS]
+    assert [row["seconds"] for row in rows] == [3 * SECONDS, 4 * SECONDS]
     assert read_metrics(RunFolder(stopped).metrics_path) == rows
     weights = [
         restore_learner(RunFolder(path), trainer("maml"), best=False)[1].prior.head.weight for path in (whole, stopped)

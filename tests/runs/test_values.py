@@ -14,14 +14,16 @@ def folder(tmp_path) -> RunFolder:
     return RunFolder(tmp_path)
 
 
+@pytest.mark.parametrize("modes", [None, np.array([1, 0])])
 @pytest.mark.parametrize("groups", [None, np.array([0, 1])])
-def test_read_as_written(folder, groups):
+def test_read_as_written(folder, modes, groups):
     assert read_values(folder) is None
-    write_values(folder, Values(STAGES, groups))
+    write_values(folder, Values(STAGES, modes, groups))
     values = read_values(folder)
     assert values is not None
     np.testing.assert_array_equal(values.stages, STAGES)
     np.testing.assert_array_equal(values.final, [1, 3])
+    np.testing.assert_equal(values.modes, modes)
     np.testing.assert_equal(values.groups, groups)
 
 
@@ -44,9 +46,10 @@ def cut_off(folder):
         lambda folder: np.save(folder.values_path, STAGES[0]),
         lambda folder: np.save(folder.values_path, STAGES.astype(str)),
         lambda folder: write_values(folder, Values(STAGES, np.arange(3))),
+        lambda folder: write_values(folder, Values(STAGES, groups=np.arange(3))),
     ],
 )
 def test_broken_files_are_named(folder, spoil):
     spoil(folder)
-    with pytest.raises(UserError, match=r"(evaluation|groups)\.npy is broken.*mmaml evaluate"):
+    with pytest.raises(UserError, match=r"(evaluation|modes|groups)\.npy is broken.*mmaml evaluate"):
         read_values(folder)

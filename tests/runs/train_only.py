@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmaml.experiments.experiment import train_run
+from mmaml.experiments.run import train_run
+from mmaml.regression.config import RegressionConfig
 from mmaml.regression.experiment import RegressionExperiment
-from mmaml.regression.presets import RegressionConfig
 from mmaml.runs.config import to_dict
 from mmaml.runs.devices import prepare_jax
 from mmaml.runs.folder import RunFolder

@@ -7,14 +7,41 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import optax
 import pytest
+from jax.sharding import Mesh
 
-from mmaml.regression.build import make_learner
+from mmaml.classification.tasks import ImageTasks
+from mmaml.core.task import Mixture
+from mmaml.regression.learner import make_learner
 from mmaml.regression.presets import PRESETS
-from mmaml.supervised.build import make_optimiser
+from mmaml.supervised.build import _on_all, make_optimiser
 
 
 RATE = 0.01
+
+
+def test_all_devices_read_the_same_images():
+    mesh = Mesh(jax.devices(), ("tasks",))
+    assert mesh.size > 1
+    images = np.zeros((200, 64, 64, 1), np.uint8)
+    source = Mixture((ImageTasks(images, np.full(4, 50), way=2, shot=1, queries=1, name="a"),), ("a",))
+    shards = _on_all(mesh, source).sources[0].images.addressable_shards
+    assert len(shards) == mesh.size and len({shard.data.unsafe_buffer_pointer() for shard in shards}) == 1
+
+
+def test_outer_gradients_of_network_and_modulator_are_bounded_apart():
+    """Adam's first mean is a tenth of the gradient that it gets."""
+    config = replace(PRESETS["regression-2"], hidden=(6,), encoder_hidden=4, meta_clip_norm=0.5)
+    learner = make_learner(config, in_size=1, modes=2, key=jr.key(0))
+    parameters = eqx.filter(learner, eqx.is_inexact_array)
+    gradient = jax.tree.map(jnp.zeros_like, parameters)
+    gradient = eqx.tree_at(lambda g: g.prior.head.bias, gradient, jnp.full(1, 30.0))
+    gradient = eqx.tree_at(lambda g: g.modulator.heads[0].bias, gradient, jnp.full(12, 0.1))
+    optimiser = make_optimiser(config, learner)
+    _, state = optimiser.update(gradient, optimiser.init(parameters), parameters)
+    means = [optax.tree.get(state.inner_states[group], "mu") for group in ("network", "modulator")]
+    assert [float(optax.tree.norm(mean)) for mean in means] == pytest.approx([0.05, 0.01 * 12**0.5], rel=1e-5)
 
 
 @pytest.mark.parametrize("learner", ["mmaml", "multi-maml"])

@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 
 from mmaml.core.learners import MMAML
-from mmaml.regression.build import make_learner
+from mmaml.regression.learner import make_learner
 from mmaml.regression.presets import PRESETS
 from mmaml.regression.tasks import mixture
 from mmaml.supervised.embed import AT_ONCE, embed_tasks

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mmaml.classification.datasets.folder import ENDINGS, class_folders, pictures
 from mmaml.classification.model import ClassificationModel
+from mmaml.experiments.predictions import Predictions, Score
 from mmaml.runs.errors import UserError
-from mmaml.supervised.predictions import Predictions, Score
 
 
 def adapt_files(
@@ -46,9 +46,9 @@ def adapt_files(
         for path, row in zip(queries, probabilities, strict=True)
     ]
     if not known:
-        return Predictions(rows, adapted)
+        return Predictions(rows, adapted.mode_neighbours)
     right = [row["label"] == row["given"] for row in rows]
-    return Predictions(rows, adapted, Score("accuracy", sum(right) / len(right), len(right)))
+    return Predictions(rows, adapted.mode_neighbours, Score("accuracy", sum(right) / len(right), len(right)))
 
 
 def _labelled(folder: Path, classes: set[str]) -> dict[Path, str]:

@@ -10,12 +10,15 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray, Shaped
 
-from mmaml.classification.build import accuracy, cross_entropy, data_names, make_learner, make_sources
+from mmaml.classification.config import ClassificationConfig
 from mmaml.classification.figures import write_figures
+from mmaml.classification.learner import make_learner
+from mmaml.classification.loss import accuracy, cross_entropy
 from mmaml.classification.model import ClassificationModel
 from mmaml.classification.nearest import nearest_mean
-from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.sources import data_names, make_sources
 from mmaml.classification.tasks import ImageTasks
+from mmaml.core.evaluate import evaluate_tasks
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
@@ -24,7 +27,6 @@ from mmaml.runs.result import More
 from mmaml.runs.statistics import progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
-from mmaml.supervised.evaluate import evaluate
 from mmaml.supervised.use import landmarks
 
 
@@ -47,7 +49,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         # A run goes on wherever it is resumed from, and with the data it began with.
         own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
         config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
-        config = replace(config, image_size=config.side)
+        config = replace(config, image_size=config.side, meta_batch=config.tasks_per_step)
         self.sources = make_sources(config)
         self.config = replace(config, data_digests=self.sources.digests)
         modes = self.sources.train.modes
@@ -57,7 +59,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             self.sources.train,
             learner,
             cross_entropy,
-            tasks_per_step=config.meta_batch,
+            tasks_per_step=config.tasks_per_step,
             key=task_key,
             precision=config.precision,
         )
@@ -114,7 +116,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
 
 
 def _accuracies(learner: AbstractLearner, steps: int | None) -> Callable[[Task], Float[np.ndarray, "tasks stages"]]:
-    return lambda tasks: evaluate(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1)
+    return lambda tasks: evaluate_tasks(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1)
 
 
 def _of_tasks(

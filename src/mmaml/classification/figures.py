@@ -12,8 +12,10 @@ from jaxtyping import Array
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmaml.classification.build import Sources, cross_entropy
-from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.config import ClassificationConfig
+from mmaml.classification.loss import cross_entropy
+from mmaml.classification.sources import Sources
+from mmaml.core.evaluate import outputs_before_and_after
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Mixture, Task
 from mmaml.experiments.embedding import CAPTION, tasks_on_map, write_embedding
@@ -21,7 +23,6 @@ from mmaml.report.drawing import COLOURS, MUTED, STYLE, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.embed import embed_tasks
-from mmaml.supervised.evaluate import outputs_before_and_after
 
 
 FIGURE_SEED = 0

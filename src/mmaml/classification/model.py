@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from mmaml.classification.build import cross_entropy, make_learner
+from mmaml.classification.config import ClassificationConfig
 from mmaml.classification.datasets.pictures import FEWEST_BITS, as_picture, bits_of
-from mmaml.classification.presets import ClassificationConfig
+from mmaml.classification.learner import make_learner
+from mmaml.classification.loss import cross_entropy
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
@@ -57,7 +58,7 @@ class AdaptedClassifier(AdaptedTask):
         One trained with `--normalise-by set`, as published, normalises them together and needs a mixed company: alone,
         or among images of one class, an image is classified at about chance. It warns (`Note`) of few images.
         """
-        inputs = jnp.asarray(_inputs(images, self._side, self._channels, self._bits)[0])
+        inputs = jnp.asarray(_inputs(_listed(images), self._side, self._channels, self._bits))
         network = self._model.network
         if isinstance(network, ConvNet) and not network.support_statistics and len(inputs) < 2 * len(self.classes_):
             warnings.warn(
@@ -108,7 +109,16 @@ class ClassificationModel:
 
         Raises `ValueError` for what does not fit, and `UserError` for files that cannot be read.
         """
-        inputs, bits = _inputs(images, self.config.side, self.channels, self.bits)
+        images = _listed(images)
+        bits = max(self.bits, bits_of(images))
+        inputs = _inputs(images, self.config.side, self.channels, bits)
+        if self.config.drawings and inputs.mean() > 0.5:
+            warnings.warn(
+                "the model was trained on Omniglot's drawings, white on black, and these images are mostly bright: "
+                "invert them, or it is right far less often.",
+                Note,
+                stacklevel=2,
+            )
         given = np.asarray(labels)
         if given.shape != (len(inputs),):
             raise ValueError(
@@ -116,6 +126,8 @@ class ClassificationModel:
             )
         if given.dtype.kind == "U" and not all(isinstance(label, str) for label in labels):
             raise ValueError("labels must be of one kind, all numbers or all texts; NumPy would make texts of numbers.")
+        if given.dtype.kind == "f" and np.isnan(given).any():
+            raise ValueError("a label is nan; give each image a label.")
         try:
             classes, targets = np.unique(given, return_inverse=True)
         except TypeError as error:
@@ -147,10 +159,8 @@ class ClassificationModel:
         return cls(config, learner, header["channels"], bits, modes, read_landmarks(tensors))
 
 
-def _inputs(
-    images: Any, side: int, channels: int, bits: int
-) -> tuple[Float[np.ndarray, "images side side channels"], int]:
-    """What a network reads of images that have `bits` or more if they are gray and deep, and how many they have."""
+def _listed(images: Any) -> list[Any]:
+    """Images one by one. Raises `ValueError` if they are a single one, or none."""
     numbers = isinstance(images, np.ndarray) and images.dtype.kind not in "OUS"
     one_array = numbers and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
     if one_array or isinstance(images, str | Path | Image.Image):
@@ -158,5 +168,11 @@ def _inputs(
     images = list(images)
     if not images:
         raise ValueError("there are no images; give at least one.")
-    bits = max(bits, bits_of(images))
-    return np.stack([as_picture(image, side, channels, bits) for image in images]).astype(np.float32) / 255, bits
+    return images
+
+
+def _inputs(
+    images: Sequence[Any], side: int, channels: int, bits: int
+) -> Float[np.ndarray, "images side side channels"]:
+    """What a network reads of images, of which deep gray ones are taken to have `bits`."""
+    return np.stack([as_picture(image, side, channels, bits) for image in images]).astype(np.float32) / 255

@@ -61,7 +61,7 @@ class ImageTasks(AbstractTaskSource):
             raise ValueError(f"the images of {name} are not square and cannot be rotated")
         if rotate and augment:  # one key serves either
             raise ValueError(f"the images of {name} are to be rotated and augmented; only one of them is possible")
-        self.images = jnp.asarray(images)
+        self.images = jax.device_put(images)
         self.counts = jnp.asarray(counts, jnp.int32)
         self.first = jnp.asarray(np.cumsum(counts) - counts, jnp.int32)
         self.way, self.shot, self.queries = way, shot, queries

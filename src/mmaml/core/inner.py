@@ -1,5 +1,6 @@
 """How the inner loop is done: steps, their sizes, and bounds."""
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
@@ -33,6 +34,12 @@ def _fixed(rates: Any) -> Any:
         return rates
     numbers = np.asarray(rates, float).tolist()
     return tuple(numbers) if isinstance(numbers, list) else numbers
+
+
+def _is_rate(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return 0 <= value < math.inf
+    return isinstance(value, LearnedRates) or eqx.is_array_like(value)  # one traced by JAX has no value yet
 
 
 def whole_steps(steps: Any) -> int:
@@ -79,9 +86,9 @@ class InnerLoop(eqx.Module):
             if (value := getattr(self, name)) is not None and not 0 < value <= LONGEST:
                 raise ValueError(f"`{name}` is {value!r}; it must be {BOUND}.")
         rates = self.rates if isinstance(self.rates, tuple) else (self.rates,)
-        if not rates or any(isinstance(rate, float | int) and not rate >= 0 for rate in rates):
+        if not rates or not all(map(_is_rate, rates)):
             raise ValueError(
-                f"`rates` is {self.rates!r}; it must be 0 or more, or a tuple of at least one such number."
+                f"`rates` is {self.rates!r}; it must be 0 or more and finite, or a tuple of at least one such number."
             )
 
     def rates_at(self, step: int, network: AbstractNetwork) -> PyTree:

@@ -66,11 +66,22 @@ class MultiMAML(AbstractLearner):
 
     `priors` is a network whose every array has a leading axis over modes; `eqx.filter_vmap` makes one. `rates` are
     step sizes of each mode, one a step, in the place of the inner loop's own.
+
+    Raises `ValueError` for step sizes of another number of modes.
     """
 
     priors: AbstractNetwork
     inner: InnerLoop = eqx.field(default_factory=InnerLoop)
     rates: tuple[tuple[float, ...], ...] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        if self.rates and len(self.rates) != self.modes:
+            raise ValueError(f"there are priors for {self.modes} modes and step sizes for {len(self.rates)}.")
+
+    @property
+    def modes(self) -> int:
+        """How many modes there are priors for."""
+        return len(jax.tree.leaves(eqx.filter(self.priors, eqx.is_array))[0])
 
     def unmodulated(self, mode: Int[Array, ""]) -> TaskModel:
         """The prior of the task's mode."""

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import Loss
-from mmaml.core.learners import AbstractLearner
+from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
 from mmaml.core.parallel import all_devices, mean_value_and_grad
 from mmaml.core.sampling import require_pure
@@ -66,9 +66,9 @@ class AbstractTrainer(eqx.Module):
         Returns the new state, and for each iteration the `loss`, not finite if training is broken, and other numbers
         that the trainer's class names; entries from `iterations` on are zero.
 
-        Raises `ValueError` for more `iterations` than `at_most`.
+        Raises `ValueError` for more `iterations` than `at_most`, or fewer than none.
         """
-        if iterations > at_most:
+        if not 0 <= iterations <= at_most:
             raise ValueError(f"{iterations} meta-iterations do not fit into a dispatch of at most {at_most}.")
         return self._dispatch(state, jnp.asarray(iterations), at_most)
 
@@ -118,8 +118,9 @@ class MetaTrainer(AbstractTrainer):
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
     - `mesh`: by default all of JAX's devices.
 
-    Tracing it raises `ValueError` for a source that does not draw the same with the same key, and for real targets of
-    another shape than the outputs, which a loss would broadcast.
+    Raises `ValueError` for a share that is none, for fewer tasks than one, and for a Multi-MAML with priors for other
+    modes than the source's. Tracing it raises `ValueError` for a source that does not draw the same with the same key,
+    and for real targets of another shape than the outputs, which a loss would broadcast.
     """
 
     source: AbstractTaskSource
@@ -131,6 +132,15 @@ class MetaTrainer(AbstractTrainer):
     post_modulation_share: float = eqx.field(static=True, default=0.0)
     task_microbatch: int | None = eqx.field(static=True, default=None)
     mesh: Mesh = eqx.field(static=True, default_factory=all_devices)
+
+    def __check_init__(self) -> None:
+        if not 0 <= self.post_modulation_share < 1:
+            raise ValueError(f"`post_modulation_share` is {self.post_modulation_share}; it must be from 0 to below 1.")
+        if self.tasks_per_step < 1:
+            raise ValueError(f"`tasks_per_step` is {self.tasks_per_step}; it must be at least 1.")
+        modes = len(self.source.modes)
+        if isinstance(self.learner, MultiMAML) and self.learner.modes != modes:
+            raise ValueError(f"Multi-MAML has priors for {self.learner.modes} modes, and the source has {modes}.")
 
     def initial_optimiser(self, parameters: PyTree) -> PyTree:
         """The optimiser's state before the first meta-iteration."""

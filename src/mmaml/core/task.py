@@ -78,7 +78,7 @@ class Mixture(AbstractTaskSource):
 
     `r` is drawn anew for each batch, so that no mode gains when `n` is not a multiple of `M`.
     The sources must yield tasks of one common shape. Every source's own modes are counted as one.
-    Raises `ValueError` unless there are as many names as sources, at least one.
+    Raises `ValueError` unless there are as many names as sources, at least one, and if they draw unlike tasks.
     """
 
     sources: tuple[AbstractTaskSource, ...]
@@ -101,6 +101,17 @@ class Mixture(AbstractTaskSource):
         offset_key, *keys = jr.split(key, len(self.sources) + 1)
         share = -(-n // len(self.sources))
         drawn = [source.sample(k, share) for source, k in zip(self.sources, keys, strict=True)]
+        if any(task.origin is not None for task in drawn):
+            # Of a source without origins each task has one of its own.
+            own = jnp.arange(share)
+            drawn = [Task(t.support, t.query, t.mode, own) if t.origin is None else t for t in drawn]
+        shapes = [jax.tree.map(jnp.shape, (task.support, task.query)) for task in drawn]
+        for name, shape in zip(self.names, shapes, strict=True):
+            if shape != shapes[0]:
+                raise ValueError(
+                    f"{name} draws tasks of the shapes {shape}, {self.names[0]} of {shapes[0]}; all sources of a "
+                    "mixture must draw tasks of the same."
+                )
         i = jnp.arange(n)
         mode = (i + jr.randint(offset_key, (), 0, len(self.sources))) % len(self.sources)
         nth = i // len(self.sources)

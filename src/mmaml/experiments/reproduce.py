@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mmaml.experiments.config import Budget, ExperimentConfig
-from mmaml.experiments.experiment import complete_run
+from mmaml.experiments.run import complete_run
 from mmaml.experiments.table import TableSpec, write_table
 from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, UserError

@@ -219,6 +219,8 @@ def _markdown(spec: TableSpec, cells: list[dict[str, Any]]) -> Iterator[str]:
             alike.setdefault(effort, []).append(setting if whole else f"{setting} ({', '.join(methods)})")
     for effort, named in alike.items():
         yield f"- {'; '.join(named)}: {effort}."
+    yield ""
+    yield _records(spec, cells)
 
 
 def _effort(cell: dict[str, Any]) -> str:
@@ -241,3 +243,18 @@ def _shown(spec: TableSpec, cell: dict[str, Any]) -> str:
     paper = f" ({', '.join(published)})" if published else ""
     seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {number(cell['seed_std'])}"
     return f"{number(cell['mean'])} ± {number(cell['ci95'])}{seeds}{paper}"
+
+
+def _records(spec: TableSpec, cells: list[dict[str, Any]]) -> str:
+    """Links to the runs behind the cells, by method and setting."""
+    runs = {(c["method"], c["setting"]): c["run"] for c in cells if c["method"] in spec.methods}
+    rows = []
+    for method in dict.fromkeys(method for method, _ in runs):
+        links = [
+            f"[{f'seed {i}' if i else setting}]({run})"
+            for (of, setting), found in runs.items()
+            if of == method
+            for i, run in enumerate([found] if isinstance(found, str) else found)
+        ]
+        rows.append(f"{method}: {', '.join(links)}")
+    return f"Records: {'; '.join(rows)}."

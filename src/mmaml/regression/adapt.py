@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from mmaml.experiments.predictions import Predictions, Score
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.tables import Table, input_columns, read_table
+from mmaml.regression.own.points import Points, input_columns, read_points
 from mmaml.runs.errors import UserError
-from mmaml.supervised.predictions import Predictions, Score
 
 
 def adapt_files(
@@ -19,7 +19,7 @@ def adapt_files(
     Where `query` has a column y itself, that is given beside the predictions, and they are judged by it.
     Raises `UserError` for files that cannot be used.
     """
-    few, where = read_table(support), read_table(query, all_targets=False)
+    few, where = read_points(support), read_points(query, all_targets=False)
     for table in (few, where):
         _check_inputs(table, len(model.scaler.x_mean))
     try:
@@ -32,13 +32,13 @@ def adapt_files(
     rows: list[dict[str, Any]] = [dict(zip(columns, row, strict=True)) for row in numbers]
     known = np.isfinite(where.y)
     if not known.any():
-        return Predictions(rows, adapted)
+        return Predictions(rows, adapted.mode_neighbours)
     rows = [row | {"given": float(y) if k else None} for row, y, k in zip(rows, where.y, known, strict=True)]
     error = float(np.mean((predictions - where.y)[known] ** 2))
-    return Predictions(rows, adapted, Score("mean squared error", error, int(known.sum())))
+    return Predictions(rows, adapted.mode_neighbours, Score("mean squared error", error, int(known.sum())))
 
 
-def _check_inputs(table: Table, in_size: int) -> None:
+def _check_inputs(table: Points, in_size: int) -> None:
     if (seen := table.x.shape[1]) != in_size:
         raise UserError(
             f"{table.place} has the input columns {', '.join(input_columns(seen))}, but the model was trained on "

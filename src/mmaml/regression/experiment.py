@@ -9,21 +9,23 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mmaml.core.evaluate import evaluate_tasks
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.task import Task, groups_of
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.regression import gaussian_process
 from mmaml.regression.augment import Varied
 from mmaml.regression.bayes import posterior_mean, query_mse
-from mmaml.regression.build import make_learner, make_sources, mean_squared_error
+from mmaml.regression.config import RegressionConfig
 from mmaml.regression.figures import write_figures
+from mmaml.regression.learner import make_learner
+from mmaml.regression.loss import mean_squared_error
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.sources import make_sources
 from mmaml.runs.folder import RunFolder
-from mmaml.runs.statistics import progress_numbers
+from mmaml.runs.statistics import percentiles, progress_numbers
 from mmaml.runs.training import Schedule
 from mmaml.supervised.build import make_trainer
-from mmaml.supervised.evaluate import evaluate
 from mmaml.supervised.use import landmarks
 
 
@@ -83,7 +85,11 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         modes = np.asarray(batch.mode)
         errors = self._errors(learner, batch, steps)
         if (files := groups_of(batch.mode, batch.origin)) is None:
-            return Evaluation(errors, modes, {}, reference=self._optimal(batch))
+            prediction = posterior_mean(batch, self.config.families, key=jr.key(0))
+            told = self.config.learner == "multi-maml"
+            optimal = np.asarray(query_mse(prediction, batch, told=told))
+            reference = "bayes-optimal, told" if told else "bayes-optimal", optimal
+            return Evaluation(errors, modes, {"effective_samples": percentiles(prediction.ess)}, reference=reference)
         count = len(np.unique(files))
         note = f"Tasks are drawn from {count} held-out files, which are what intervals count."
         return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files, self._alone(batch))
@@ -103,17 +109,11 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         kernel = gaussian_process.fit_kernel(self.sources.train)
         return "Gaussian process", self._in_units(gaussian_process.query_mse(tasks, kernel))
 
-    def _optimal(self, tasks: Task) -> tuple[str, Float[np.ndarray, " tasks"]]:
-        """Name and errors of the predictor that nothing can do better than."""
-        told = self.config.learner == "multi-maml"
-        prediction = posterior_mean(tasks, self.config.families, key=jr.key(0))
-        return "bayes-optimal, told" if told else "bayes-optimal", np.asarray(query_mse(prediction, tasks, told=told))
-
     def _held_out(self, key: PRNGKeyArray, count: int) -> Task:
         return eqx.filter_jit(self.sources.held_out.sample)(key, count)
 
     def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
-        return self._in_units(evaluate(learner, tasks, mean_squared_error, mean_squared_error, steps=steps))
+        return self._in_units(evaluate_tasks(learner, tasks, mean_squared_error, steps=steps))
 
     def _in_units(self, errors: Float[np.ndarray | Array, "*axes"]) -> Float[np.ndarray, "*axes"]:
         return self.sources.scaler.y_std**2 * np.asarray(errors, np.float64)

@@ -13,19 +13,20 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from matplotlib.figure import Figure
 
+from mmaml.core.evaluate import outputs_before_and_after
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.core.task import Samples, Task
 from mmaml.experiments.embedding import CAPTION, tasks_on_map, write_embedding
-from mmaml.regression.build import make_sources, mean_squared_error
+from mmaml.regression.config import RegressionConfig
+from mmaml.regression.loss import mean_squared_error
 from mmaml.regression.model import RegressionModel
-from mmaml.regression.presets import RegressionConfig
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tasks import FAMILIES, X_RANGE, FunctionTasks, Sources
+from mmaml.regression.sources import Sources, make_sources
+from mmaml.regression.tasks import FAMILIES, X_RANGE, FunctionTasks
 from mmaml.report.drawing import INK, STYLE, colour, line_style, names_in_row, to_svg
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 from mmaml.supervised.embed import embed_tasks
-from mmaml.supervised.evaluate import outputs_before_and_after
 
 
 FIGURE_SEED = 0

@@ -17,10 +17,12 @@ from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.experiments.neighbours import EmbeddedTasks
-from mmaml.regression.build import make_learner, mean_squared_error
-from mmaml.regression.presets import RegressionConfig
+from mmaml.regression.config import RegressionConfig
+from mmaml.regression.learner import make_learner
+from mmaml.regression.loss import mean_squared_error
+from mmaml.regression.own.points import input_columns
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import input_columns
+from mmaml.regression.tasks import X_RANGE
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, outputs, read_landmarks
 
@@ -106,7 +108,8 @@ class RegressionModel:
             float(tensors["scaler.y_mean"]),
             float(tensors["scaler.y_std"]),
             # Older models lack the rest.
-            **{name: float(tensors.get(f"scaler.{name}", math.inf)) for name in ("x_farthest", "y_farthest")},
+            float(tensors.get("scaler.x_farthest", X_RANGE[1] if config.families else math.inf)),
+            float(tensors.get("scaler.y_farthest", math.inf)),
         )
         sizes = {"in_size": len(scaler.x_mean), "modes": len(modes)}
         like = eqx.filter_eval_shape(make_learner, config, **sizes, key=jr.key(0))
@@ -136,7 +139,10 @@ def _targets(y: ArrayLike) -> Float[np.ndarray, " points"]:
 
 def _numbers(values: ArrayLike, name: str) -> Float[np.ndarray, "..."]:
     try:
-        numbers = np.ma.filled(np.ma.asarray(values, float), np.nan)
+        given = np.ma.asarray(values)
+        if given.dtype.kind in "mMc":
+            raise TypeError(f"it is of the type {given.dtype}")
+        numbers = np.ma.filled(given.astype(float), np.nan)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be finite numbers: {error}.") from error
     if len(odd := np.argwhere(~np.isfinite(numbers))):

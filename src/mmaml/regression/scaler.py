@@ -30,9 +30,9 @@ class Scaler(eqx.Module):
     y_farthest: float = math.inf
 
     @classmethod
-    def identity(cls, in_size: int) -> "Scaler":
+    def identity(cls, in_size: int, x_farthest: float = math.inf) -> "Scaler":
         """Leaves everything as it is."""
-        return cls(np.zeros(in_size), np.ones(in_size), 0.0, 1.0)
+        return cls(np.zeros(in_size), np.ones(in_size), 0.0, 1.0, x_farthest)
 
     @classmethod
     def fit(cls, x: Float[np.ndarray, "points in"], y: Float[np.ndarray, " points"]) -> "Scaler":
@@ -55,8 +55,8 @@ class Scaler(eqx.Module):
         known = self.x_farthest if name == "x" else self.y_farthest
         if (farthest := np.abs(scaled).max(initial=0)) > 2 * known:
             warnings.warn(
-                f"{name} lies up to {farthest:.3g} standard deviations from the mean of what the model was trained on, "
-                f"where nothing lay beyond {known:.3g}. Look for wrong units; if they are right, the model guesses.",
+                f"{name} lies up to {farthest / known:.3g} times as far from the mean of what the model was trained on "
+                "as anything did there. Look for wrong units; if they are right, the model guesses.",
                 Note,
                 stacklevel=3,
             )
@@ -83,6 +83,9 @@ def _single(scaled: Float[np.ndarray, "*shape"], name: str) -> Float[np.ndarray,
 def _mean_and_std(
     values: Float[np.ndarray, "points columns"],
 ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
-    mean, std = values.mean(0), values.std(0)
+    mean = values.mean(0)
+    # The squares of small numbers would underflow.
+    largest = np.abs(values - mean).max(0)
+    std = largest * (values / np.where(largest > 0, largest, 1)).std(0)
     # The deviation of a constant column is not 0 but the rounding error of its mean.
     return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,7 +11,6 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
-from mmaml.regression.scaler import Scaler
 
 
 X_RANGE = (-5.0, 5.0)
@@ -84,19 +82,6 @@ class FunctionTasks(AbstractTaskSource):
         x = jr.uniform(x_key, (points, 1), minval=X_RANGE[0], maxval=X_RANGE[1])
         noise = NOISE_STD * jr.normal(noise_key, (points, 1))
         return parameters, Samples(x, family(parameters, x) + noise)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Tasks to learn from and others to be judged on, how their numbers were scaled, and the files they come from.
-
-    `files` lists name and digest of each.
-    """
-
-    train: Mixture
-    held_out: Mixture
-    scaler: Scaler
-    files: tuple[str, ...] = ()
 
 
 def mixture(families: Sequence[str], shots: int = 5, queries: int = 5) -> Mixture:

@@ -85,11 +85,10 @@ def adaptation_curves(runs: Sequence[Run]) -> Figure | None:
 @matplotlib.rc_context(STYLE)
 def mode_bars(runs: Sequence[Run]) -> Figure | None:
     """Final result on every kind of task, with 95 % confidence intervals."""
-    results = finished(runs)
-    if not results:
+    results, names = finished(runs), mode_names(runs)
+    if not names:
         return None
     figure, axes = _chart()
-    names = mode_names(runs)
     centres = np.arange(len(names))
     width = 0.8 / len(results)
     for place, (i, _, result) in enumerate(results):

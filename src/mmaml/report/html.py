@@ -132,7 +132,7 @@ def _setting(name: str, runs: list[Run], glossary: Mapping[str, str], compare: C
         drawn += [(figure, key.capitalize(), glossary.get(key, key), True) for key, figure in compare(done).items()]
     charts = [Chart(title, caption, _inline(f), wide) for f, title, caption, wide in drawn if f is not None]
     numbers = {"Gradient steps": stages_table(runs), "Kinds of task, after the last step": modes_table(runs)}
-    numbers = numbers if finished(runs) else {}
+    numbers = {title: table for title, table in numbers.items() if table.columns}
     return Setting(name, runs, results_table(runs), _notes(runs, glossary), charts, numbers)
 
 

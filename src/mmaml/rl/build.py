@@ -7,12 +7,12 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.experiments.learner import assemble_learner
 from mmaml.nn.policy import AbstractPolicy, CategoricalPolicy, GaussianPolicy
 from mmaml.nn.trajectory import TrajectoryEncoder
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.envs.catalogue import make_environment
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import Environment
 from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import likelihood_ratio, log_likelihood
 from mmaml.rl.outer import AbstractOuter, ProMP
-from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.trpo import TRPO
 from mmaml.runs.errors import UserError
 
@@ -42,7 +42,7 @@ def make_exploration(config: PolicyConfig) -> Exploration:
     )
 
 
-def described(environment: AbstractJaxEnvironment | AbstractBatchEnvironment) -> str:
+def described(environment: Environment) -> str:
     """What policies and results depend on in an environment, in words."""
     actions = "choices of action" if environment.discrete else "numbers in an action"
     return (
@@ -51,9 +51,7 @@ def described(environment: AbstractJaxEnvironment | AbstractBatchEnvironment) ->
     )
 
 
-def make_learner(
-    config: PolicyConfig, environment: AbstractJaxEnvironment | AbstractBatchEnvironment, *, key: PRNGKeyArray
-) -> AbstractLearner:
+def make_learner(config: PolicyConfig, environment: Environment, *, key: PRNGKeyArray) -> AbstractLearner:
     """The untrained learner."""
     sizes = environment.observation_size, environment.action_size
     inner = InnerLoop(

@@ -9,12 +9,12 @@ import numpy as np
 from mmaml.core.learners import AbstractLearner
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.rl.build import described, make_exploration, make_learner, make_outer
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.envs.catalogue import ENVIRONMENTS
 from mmaml.rl.envs.environment import AbstractJaxEnvironment
 from mmaml.rl.evaluate import evaluate
-from mmaml.rl.figures import write_figures
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.pictures.figures import write_figures
 from mmaml.rl.trainer import PolicyTrainer
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.training import Schedule

@@ -19,7 +19,7 @@ from mmaml.core.learners import AbstractLearner
 from mmaml.core.materialised import gradient_step
 from mmaml.core.network import TaskModel
 from mmaml.core.task import Samples
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import AbstractJaxEnvironment, Environment
 from mmaml.rl.experience import Trajectories, to_samples
 from mmaml.rl.rollout import rollout
 
@@ -45,7 +45,7 @@ class Exploration(eqx.Module):
     - `discount`, `gae_lambda`: γ and λ of the advantages.
     """
 
-    environment: AbstractJaxEnvironment | AbstractBatchEnvironment
+    environment: Environment
     loss: Loss = eqx.field(static=True)
     rollouts: int = eqx.field(static=True, default=20)
     discount: float = eqx.field(static=True, default=0.99)

@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from mmaml.rl.camera import Camera, camera_for
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
-from mmaml.rl.envs.environment import POLICY_RANGE, AbstractJaxEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.envs.environment import POLICY_RANGE, AbstractJaxEnvironment
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.envs.mujoco import AbstractMujocoEnvironment
 from mmaml.rl.envs.navigation import Navigation
 from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
-from mmaml.rl.plane import Plane
+from mmaml.rl.pictures.camera import Camera, camera_for
+from mmaml.rl.pictures.plane import Plane
 from mmaml.runs.errors import UserError
 
 

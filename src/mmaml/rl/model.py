@@ -19,12 +19,11 @@ from mmaml.core.task import mode_index
 from mmaml.experiments.modelfile import fill_learner, write_model
 from mmaml.nn.distribution import AbstractDistribution
 from mmaml.rl.build import make_exploration, make_learner
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
-from mmaml.rl.examples import task_and_episode_keys
+from mmaml.rl.config import PolicyConfig
+from mmaml.rl.envs.environment import Environment
 from mmaml.rl.explore import Exploration, returns
-from mmaml.rl.pick import drawn_task, given_task
-from mmaml.rl.presets import PolicyConfig
 from mmaml.rl.rollout import action_noise
+from mmaml.rl.tasks import drawn_task, given_task, task_and_episode_keys
 from mmaml.runs.config import from_dict, to_dict
 
 
@@ -32,7 +31,7 @@ from mmaml.runs.config import from_dict, to_dict
 class AdaptedPolicy:
     """The policy of one `task` of an `environment`; `returns` are the mean returns before and after every step."""
 
-    environment: AbstractJaxEnvironment | AbstractBatchEnvironment
+    environment: Environment
     model: TaskModel
     task: PyTree
     returns: Float[np.ndarray, " phases"]

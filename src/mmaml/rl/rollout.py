@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from mmaml.core.network import TaskModel
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractEnvironment, AbstractJaxEnvironment, Environment
 from mmaml.rl.experience import Trajectories
 
 
 def rollout(
-    environment: AbstractJaxEnvironment | AbstractBatchEnvironment,
+    environment: Environment,
     models: TaskModel,
     tasks: PyTree,
     keys: Key[Array, " tasks"],

@@ -82,8 +82,12 @@ class Checkpoints:
             raise self._damaged(step, error) from error
 
     def seconds(self, step: int) -> float | None:
-        """The seconds of training behind a checkpoint; `None` for one that is older than this number."""
-        return self._manager.metadata(step).custom_metadata.get("seconds")
+        """The seconds of training behind a checkpoint; `None` where it does not say, being older or damaged."""
+        try:
+            with _quiet():
+                return self._manager.metadata(step).custom_metadata.get("seconds")
+        except Exception:  # Orbax reads all there is about it, and what matters is restored already
+            return None
 
     def _damaged(self, step: int, error: Exception) -> UserError:
         return UserError(

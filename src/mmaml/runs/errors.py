@@ -1,5 +1,13 @@
 """The ways a command can fail, each shown as one message and without a traceback; and what is worth a word."""
 
+import shlex
+from pathlib import Path
+
+
+def command(name: str, run: Path) -> str:
+    """A command on a run in words, as it can be pasted into a shell."""
+    return f"`{shlex.join(['mmaml', name, str(run)])}`"
+
 
 class UserError(Exception):
     """The user can mend it: a bad option, a missing or broken file. Exit code 2."""

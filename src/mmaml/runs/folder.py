@@ -24,13 +24,13 @@ from typing import Any
 import filelock
 
 from mmaml.runs.checkpoint import refuse_brackets
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import UserError, command
 from mmaml.runs.files import read_json, write_json
 from mmaml.runs.provenance import provenance
 
 
 _OWN = {
-    *("config.json", "metrics.jsonl", "model.safetensors", "result.json", "evaluation.npy", "groups.npy"),
+    *("config.json", "metrics.jsonl", "model.safetensors", "result.json", "evaluation.npy", "modes.npy", "groups.npy"),
     *("checkpoints", "best", "figures", "report.html", "video.gif", "tensorboard", ".lock"),
 }
 
@@ -47,22 +47,33 @@ class RunFolder:
     ) -> "RunFolder":
         """Start a run in `path`; runs with the same `setting` can be compared with each other.
 
+        Raises what `require_free` raises, and `UserError` if the folder cannot be written.
+        """
+        folder = cls.require_free(path, overwrite=overwrite)
+        if folder._is_taken():
+            folder._clear()
+        stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
+        write_json(folder.config_path, stored)
+        return folder
+
+    @classmethod
+    def require_free(cls, path: Path, *, overwrite: bool = False) -> "RunFolder":
+        """A place for a new run, before anything is written.
+
         Raises `UserError` if the folder holds something already, unless it is a run, nothing else and `overwrite` is
-        given, if it cannot be written, or if checkpoints could not be kept in it.
+        given, or if checkpoints could not be kept in it.
         """
         refuse_brackets(path)
         folder = cls(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if folder._is_taken():
             if not folder._is_run():
                 raise UserError(f"{path} is not empty and is not a run. Choose another folder with --out.")
             if not overwrite:
                 raise UserError(
-                    f"{path} already holds a run. Continue it with `mmaml resume {path}`, replace it with "
+                    f"{path} already holds a run. Continue it with {command('resume', path)}, replace it with "
                     "--overwrite, or choose another folder with --out."
                 )
-            folder._clear()
-        stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
-        write_json(folder.config_path, stored)
+            folder._refuse_foreign()
         return folder
 
     @classmethod
@@ -112,14 +123,19 @@ class RunFolder:
             return False
         return True
 
-    def _clear(self) -> None:
-        """Delete the run. Raises `UserError`, and deletes nothing, if another process trains it or more is there."""
-        entries = sorted(self.path.iterdir())
-        if foreign := [entry.name for entry in entries if not _is_own(entry.name)]:
+    def _is_taken(self) -> bool:
+        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+
+    def _refuse_foreign(self) -> None:
+        if foreign := [entry.name for entry in sorted(self.path.iterdir()) if not _is_own(entry.name)]:
             raise UserError(
                 f"{self.path} holds {foreign[0]!r}, which is no part of a run; --overwrite would delete it. "
                 "Move it away, or choose another folder with --out."
             )
+
+    def _clear(self) -> None:
+        """Delete the run. Raises `UserError`, and deletes nothing, if another process trains it."""
+        entries = sorted(self.path.iterdir())
         with self.locked():
             # Without config.json what is left after a crash would not be known for a run.
             for entry in sorted(entries, key=lambda entry: entry == self.config_path):
@@ -157,6 +173,11 @@ class RunFolder:
     def values_path(self) -> Path:
         """The metric on every task of the final evaluation, after each gradient step."""
         return self.path / "evaluation.npy"
+
+    @property
+    def modes_path(self) -> Path:
+        """The number of each of these tasks' mode."""
+        return self.path / "modes.npy"
 
     @property
     def groups_path(self) -> Path:

@@ -2,7 +2,7 @@
 
 from typing import Any, NotRequired, TypedDict
 
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import UserError, command
 from mmaml.runs.files import read_json
 from mmaml.runs.folder import RunFolder
 
@@ -37,11 +37,13 @@ class More(TypedDict, total=False):
     """What only some domains or some tasks have.
 
     - `excess`: the mean difference to the `reference`, task by task.
+    - `effective_samples`: percentiles over tasks of how many samples the Bayes-optimal reference rests on.
     - `note`: what the result has to say of itself.
     """
 
     reference: Reference
     excess: Mean
+    effective_samples: dict[str, float]
     note: str
     held_out_files: int
     way: int
@@ -91,6 +93,6 @@ def read_result(folder: RunFolder) -> Result | None:
     if missing := Result.__required_keys__ - set(result):
         raise UserError(
             f"{folder.result_path} lacks {', '.join(sorted(missing))}: it was not written by this version. "
-            f"Write it again with `mmaml evaluate {folder.path}`."
+            f"Write it again with {command('evaluate', folder.path)}."
         )
     return result

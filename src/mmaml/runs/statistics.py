@@ -1,7 +1,7 @@
 """Means over tasks, with their uncertainty."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Float, Int
 from scipy.special import stdtrit
 
 from mmaml.runs.result import Mean, MeanByMode
@@ -40,6 +40,12 @@ def by_mode(
         if len(np.unique(independent[modes == i])) > 1
     }
     return {**mean_and_ci(values, groups), "per_mode": per_mode}
+
+
+def percentiles(values: Float[ArrayLike, " tasks"]) -> dict[str, float]:
+    """The smallest of some values, the first and the fifth percentile, and the median."""
+    names = {"minimum": 0, "1 %": 1, "5 %": 5, "median": 50}
+    return dict(zip(names, np.percentile(np.asarray(values), [*names.values()]).tolist(), strict=True))
 
 
 def progress_numbers(

@@ -15,7 +15,7 @@ from rich.console import Console
 from mmaml.core.learners import AbstractLearner
 from mmaml.core.meta import AbstractTrainer
 from mmaml.runs.checkpoint import Checkpoints, newest
-from mmaml.runs.errors import Interrupted, RunFailed, UserError
+from mmaml.runs.errors import Interrupted, RunFailed, UserError, command
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import append_metrics, drop_metrics_after, read_metrics
 from mmaml.runs.progress import progress
@@ -74,9 +74,14 @@ def train(
             state = checkpoints.restore(step, state)
             seconds = checkpoints.seconds(step) or seconds
         began = time.monotonic() - seconds
+        # One meta-iteration to compile, another to see how long it takes: what a run costs is known before it is long.
+        singles = 2
         while step < schedule.iterations:
-            until_save = schedule.save_every - step % schedule.save_every
-            count = min(schedule.dispatch, until_save, schedule.iterations - step)
+            since_save = step % schedule.save_every
+            until_save = min(schedule.save_every - since_save, schedule.iterations - step)
+            single = singles > 0 and until_save > schedule.dispatch
+            count = 1 if single else min(schedule.dispatch - since_save % schedule.dispatch, until_save)
+            singles -= 1
             state, history = trainer.run(state, count, schedule.dispatch)
             history = {name: np.asarray(values)[:count] for name, values in history.items()}
             if len(broken := np.flatnonzero(~np.isfinite(history["loss"]))):
@@ -105,7 +110,7 @@ def train(
                 checkpoints.save(step, state, time.monotonic() - began)
             if stop:
                 raise Interrupted(
-                    f"stopped at iteration {step}; all is saved. Go on with `mmaml resume {folder.path}`."
+                    f"stopped at iteration {step}; all is saved. Go on with {command('resume', folder.path)}."
                 )
     return trainer.learner_at(state)
 
@@ -121,7 +126,9 @@ def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) 
         if step is None and _was_trained(folder):
             raise _lost(folder, path)
         if step is None:
-            raise UserError(f"{folder.path} has no checkpoint yet. Start it again with `mmaml resume {folder.path}`.")
+            raise UserError(
+                f"{folder.path} has no checkpoint yet. Start it again with {command('resume', folder.path)}."
+            )
         return step, trainer.learner_at(checkpoints.restore(step, trainer.initial_state()))
 
 

@@ -1,4 +1,4 @@
-"""A run's evaluation task by task, in its `evaluation.npy` and `groups.npy`: what runs are compared by."""
+"""A run's evaluation task by task, in `evaluation.npy`, `modes.npy` and `groups.npy`: what runs are compared by."""
 
 import io
 from pathlib import Path
@@ -7,18 +7,19 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import UserError, command
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
 
 class Values(NamedTuple):
-    """The metric on each task after 0, 1, … gradient steps.
+    """The metric on each task after 0, 1, … gradient steps, and the number of its mode, which older runs do not have.
 
     Tasks that are drawn from one and the same thing, as from a file of the user's, are of one of the `groups`.
     """
 
     stages: Float[np.ndarray, "tasks stages"]
+    modes: Int[np.ndarray, " tasks"] | None = None
     groups: Int[np.ndarray, " tasks"] | None = None
 
     @property
@@ -30,19 +31,24 @@ class Values(NamedTuple):
 def write_values(folder: RunFolder, values: Values) -> None:
     """Write them to the run's folder."""
     _write(folder.values_path, values.stages)
-    if values.groups is not None:
-        _write(folder.groups_path, values.groups)
+    for path, of_tasks in ((folder.modes_path, values.modes), (folder.groups_path, values.groups)):
+        if of_tasks is not None:
+            _write(path, of_tasks)
 
 
 def read_values(folder: RunFolder) -> Values | None:
     """Those of a run, `None` if it has none. Raises `UserError` if a file is broken."""
     if not folder.values_path.is_file():
         return None
-    groups = _read(folder.groups_path, 1) if folder.groups_path.is_file() else None
-    values = Values(_read(folder.values_path, 2), groups)
-    if groups is not None and len(groups) != len(values.stages):
-        raise _broken(folder.groups_path)
-    return values
+    stages = _read(folder.values_path, 2)
+
+    def of_tasks(path: Path) -> Int[np.ndarray, " tasks"] | None:
+        numbers = _read(path, 1) if path.is_file() else None
+        if numbers is not None and len(numbers) != len(stages):
+            raise _broken(path)
+        return numbers
+
+    return Values(stages, of_tasks(folder.modes_path), of_tasks(folder.groups_path))
 
 
 def _write(path: Path, array: np.ndarray) -> None:
@@ -65,5 +71,5 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
 def _broken(path: Path) -> UserError:
     return UserError(
         f"{path} is broken: it does not hold numbers of each task of an evaluation. Write it again with "
-        f"`mmaml evaluate {path.parent}`."
+        f"{command('evaluate', path.parent)}."
     )

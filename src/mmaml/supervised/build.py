@@ -4,8 +4,9 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from mmaml.core.inner import InnerLoop, Loss
@@ -75,10 +76,8 @@ def make_trainer(
     `precision` is that of the optimiser's products.
     """
     mesh = devices_for(tasks_per_step)
-    # Data lie on every device from the beginning, or each dispatch would send them there.
-    source = eqx.filter_shard(source, NamedSharding(mesh, PartitionSpec()))
     return MetaTrainer(
-        source=source,
+        source=_on_all(mesh, source),
         learner=learner,
         loss=loss,
         optimiser=make_optimiser(config, learner, precision),
@@ -88,6 +87,16 @@ def make_trainer(
         task_microbatch=config.task_microbatch,
         mesh=mesh,
     )
+
+
+def _on_all(mesh: Mesh, source: AbstractTaskSource) -> AbstractTaskSource:
+    """The source with its data on every device from the beginning, or each dispatch would send them there.
+
+    On CPUs nothing is copied: all devices read the same memory.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    arrays, rest = eqx.partition(source, eqx.is_array)
+    return eqx.combine(jax.tree.map(lambda array: jax.device_put(np.asarray(array), everywhere), arrays), rest)
 
 
 def _are_matrices(parameters: PyTree) -> PyTree:

@@ -24,6 +24,8 @@ class SupervisedConfig(ExperimentConfig):
     """What meta-learns: `lstm` is MMAML without gradient steps."""
     modulation: Literal["film", "sigmoid", "softmax"] = "film"
     """How the task embedding acts on the network's blocks."""
+    modulated: Literal["all", "first"] = "all"
+    """Blocks that are modulated; the reference's regression modulates only the first with two modes."""
 
     step_sizes: Literal["fixed", "per-layer", "per-parameter"] = "fixed"
     """Whether step sizes are meta-learnt: one a layer and step, or one a parameter (Meta-SGD)."""
@@ -56,6 +58,11 @@ class SupervisedConfig(ExperimentConfig):
             self.engine,
             "auto or materialised with --inner-clip-value or --step-sizes per-parameter",
         )
+
+    @property
+    def modulated_blocks(self) -> tuple[int, ...] | None:
+        """The blocks that are modulated; `None` if all are."""
+        return None if self.modulated == "all" else (0,)
 
     @property
     def budget_iterations(self) -> int:

@@ -25,6 +25,12 @@ def test_zip_tar_and_folder_have_the_same_files(tmp_path):
     assert content(write_files(tmp_path / "f", FILES | HIDDEN)) == FILES
 
 
+def test_a_zip_with_the_separators_of_windows_has_folders(tmp_path):
+    of_windows = write_zip(tmp_path / "f.zip", {r"a\x.txt": b"1", r"a\b\y.txt": b"2"})
+    assert content(of_windows) == {"a/x.txt": b"1", "a/b/y.txt": b"2"}
+    assert content(write_zip(tmp_path / "g.zip", {r"a/x\y.txt": b"1"})) == {r"a/x\y.txt": b"1"}
+
+
 def test_archives_in_a_folder_are_looked_into(tmp_path):
     write_zip(tmp_path / "in" / "one.zip", {"1": b"1"})
     write_tar(tmp_path / "in" / "deep" / "two.tgz", {"2": b"2"})

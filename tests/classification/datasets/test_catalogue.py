@@ -31,7 +31,7 @@ def test_own_sets_are_found_by_name_and_read_from_files_and_folders(data_folder,
     assert catalogue.is_here("moths") and catalogue.find("moths").name == "moths"
     assert catalogue.read_path(data_folder / "moths.safetensors", 6).name == "moths"
     write_files(tmp_path / "own", {f"{c}/{i}.png": picture() for c in "abcd" for i in range(2)})
-    assert catalogue.read_path(tmp_path / "own", 6).images.shape == (8, 6, 6, 3)
+    assert catalogue.read_path(tmp_path / "own", 6).images.shape == (8, 6, 6, 1)
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ def test_an_incomplete_official_archive_is_refused(run, data_folder, tmp_path):
 
 def test_import_of_own_images(run, data_folder, moths):
     code, out, _ = run("import", "my-moths", moths, "--image-size", "9")
-    assert code == 0 and "my-moths: 21 images of 9×9×3, 3 a class" in out and "3 train, 2 validation, 2 test" in out
+    assert code == 0 and "my-moths: 21 images of 9×9×1, 3 a class" in out and "3 train, 2 validation, 2 test" in out
     assert ImageSet.load(data_folder / "my-moths.safetensors").name == "my-moths"
-    assert catalogue.find("my-moths").images.shape == (21, 9, 9, 3)
+    assert catalogue.find("my-moths").images.shape == (21, 9, 9, 1)
 
 
 def test_where_a_folder_is_called_like_the_data_set_both_are_told_apart(run, data_folder, moths, monkeypatch):
@@ -161,7 +161,7 @@ def test_inspect_a_name_a_file_and_a_folder(run, data_folder, moths, tmp_path):
     image_set().save(tmp_path / "x.safetensors")
     assert "12 images of 5×5×3, 3 a class" in run("inspect", tmp_path / "x.safetensors")[1]
     code, out, _ = run("inspect", moths, "--image-size", "6")
-    assert code == 0 and "moths: 21 images of 6×6×3" in out
+    assert code == 0 and "moths: 21 images of 6×6×1" in out
 
 
 def test_inspect_takes_a_name_before_a_path(run, data_folder, moths, monkeypatch):

@@ -19,7 +19,7 @@ def classes(names, images=2, under=""):
 def test_class_folders_are_split_by_the_seed(tmp_path):
     write_files(tmp_path / "moths", classes("abcdefghij"))
     made = read_images(tmp_path / "moths", 8)
-    assert made.name == "moths" and made.images.shape == (20, 8, 8, 3) and made.classes_per_split == (6, 2, 2)
+    assert made.name == "moths" and made.images.shape == (20, 8, 8, 1) and made.classes_per_split == (6, 2, 2)
     again, other = read_images(tmp_path / "moths", 8), read_images(tmp_path / "moths", 8, seed=1)
     assert made.class_names == again.class_names and made.class_names != other.class_names
     assert set(made.class_names) == set(other.class_names) == set("abcdefghij")
@@ -37,6 +37,19 @@ def test_given_splits_are_kept(tmp_path):
     made = read_images(tmp_path, 4, name="mine")
     assert made.name == "mine" and "".join(made.class_names) == "abcdefg"
     assert made.class_split.tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_splits_go_by_other_names_too(tmp_path):
+    for part, names in {"Training": "abc", "valid": "de", "TEST": "fg"}.items():
+        write_files(tmp_path, classes(names, under=f"{part}/"))
+    assert read_images(tmp_path, 4).class_split.tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_one_picture_in_colour_makes_a_set_one_of_colours(tmp_path):
+    write_files(tmp_path, classes("abcd"))
+    assert read_images(tmp_path, 4).images.shape == (8, 4, 4, 1)
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "a" / "0.png")
+    assert read_images(tmp_path, 4).images.shape == (8, 4, 4, 3)
 
 
 def test_pictures_of_every_kind_and_size(tmp_path):
@@ -60,6 +73,13 @@ def test_a_dark_picture_is_not_brighter_than_the_others(tmp_path):
     made = read_images(tmp_path, 4)
     pictures = made.images[made.labels == made.class_names.index("a")]
     np.testing.assert_array_equal(pictures[:, 0, 0, 0], [12, 255])
+
+
+def test_dark_pictures_are_as_dark_as_beside_a_kind_of_brighter_ones(tmp_path):
+    write_files(tmp_path, classes("abcd"))
+    Image.fromarray(np.full((4, 4), 3200, np.uint16)).save(tmp_path / "a" / "0.png")
+    levels = [read_images(tmp_path, 4, bits=bits).images[..., 0].tolist() for bits in (12, 16)]
+    assert [[200] * 4] * 4 in levels[0] and [[12] * 4] * 4 in levels[1]
 
 
 def test_what_is_wrong_with_a_folder_is_named(tmp_path):

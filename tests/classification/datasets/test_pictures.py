@@ -46,6 +46,18 @@ def test_pictures_show_together_how_many_bits_they_have(tmp_path, whites, gray):
         assert (as_picture(eight, 4, 1, bits) == 200).all()
 
 
+def test_what_is_brighter_than_was_taken_to_be_possible_is_white_and_it_is_said():
+    image = Image.fromarray(np.array([[1600, 65535]], np.uint16).repeat(2, 0))
+    with pytest.warns(Note, match="brighter than 12 bits can tell"):
+        np.testing.assert_array_equal(as_picture(image, 2, 1, 12)[..., 0], [[100, 255]] * 2)
+
+
+def test_a_picture_that_is_too_large_is_named(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(UserError, match=r"scan.png cannot be read as a picture: it has more than .* scale it down\. "):
+        decode(saved(Image.new("L", (40, 40))), 4, 1, "scan.png")
+
+
 @pytest.mark.parametrize("kind", ["TIFF", "GIF"])
 def test_of_several_pages_or_frames_the_first_is_taken_and_it_is_said(kind):
     pages = [Image.new("L", (4, 4), shade) for shade in (200, 100)]

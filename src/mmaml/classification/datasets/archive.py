@@ -127,9 +127,13 @@ def _members(archive: str, open_archive: Callable, below: PurePosixPath | None) 
     with _naming(archive), open_archive() as file:
         if archive.lower().endswith(".zip"):
             with zipfile.ZipFile(file) as packed:
-                for info in packed.infolist():
-                    if not info.is_dir():
-                        yield from _member(archive, info.filename, partial(packed.open, info), below)
+                files = [info for info in packed.infolist() if not info.is_dir()]
+                # Some programs for Windows write names with its separators.
+                backslashes = not any("/" in info.filename for info in files)
+                for info in files:
+                    name = info.filename.replace("\\", "/") if backslashes else info.filename
+                    if not name.endswith("/"):
+                        yield from _member(archive, name, partial(packed.open, info), below)
         else:
             with tarfile.open(fileobj=file) as packed:
                 for info in packed:

@@ -10,6 +10,7 @@ from mmaml.classification.datasets.digits import read_digits
 from mmaml.classification.datasets.folder import read_images
 from mmaml.classification.datasets.known import DIGITS, OFFICIAL, RESEARCH
 from mmaml.classification.datasets.pack import SUFFIX, ImageSet
+from mmaml.classification.datasets.pictures import FEWEST_BITS
 from mmaml.classification.datasets.research import read_research_pack
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.runs.errors import DataError, Note, UserError
@@ -77,13 +78,15 @@ def tell_apart(path: Path, taken: str) -> None:
     )
 
 
-def read_path(path: Path, side: int) -> ImageSet:
+def read_path(path: Path, side: int, bits: int = FEWEST_BITS) -> ImageSet:
     """A data set from a pack file, or from a folder or archive of class folders, whose images get `side`.
+
+    Gray pictures with more than 8 bits are taken to have `bits` or more.
 
     Raises `UserError` if nothing is there, or it is damaged or something else.
     """
     if path.is_dir() or is_archive(path):
-        return read_images(path, side)
+        return read_images(path, side, bits=bits)
     return read_research_pack(path) if path.suffix == ".npz" else ImageSet.load(path)
 
 

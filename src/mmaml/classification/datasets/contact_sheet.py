@@ -4,7 +4,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import fit
@@ -23,11 +24,11 @@ def contact_sheet(image_set: ImageSet, path: Path, classes: int = 10, images: in
     """
     shown = np.unique(np.linspace(0, len(image_set.class_names) - 1, classes).round().astype(int))
     page = Image.new("RGB", (LABEL + images * (TILE + GAP) + GAP, len(shown) * (TILE + GAP) + GAP), "white")
-    draw = ImageDraw.Draw(page)
+    draw, font = ImageDraw.Draw(page), ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 10)
     for row, k in enumerate(shown):
         top = GAP + row * (TILE + GAP)
         name, split = image_set.class_names[k], SPLITS[image_set.class_split[k]]
-        draw.text((GAP, top + 14), f"{_shortened(name)}\n{split}", fill="black")
+        draw.text((GAP, top + 14), f"{_shortened(name)}\n{split}", fill="black", font=font)
         tiles = fit(image_set.images[np.flatnonzero(image_set.labels == k)[:images]], TILE, 3)
         for column, tile in enumerate(tiles):
             page.paste(Image.fromarray(tile), (LABEL + column * (TILE + GAP), top))

@@ -1,13 +1,14 @@
 """A person's own images: a folder with one sub-folder a class, or an archive of such a folder."""
 
 import warnings
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from mmaml.classification.datasets.archive import ARCHIVES, archive_stem, is_archive, read_file, unpacked
 from mmaml.classification.datasets.pack import ImageSet
-from mmaml.classification.datasets.pictures import bits_of, decode
+from mmaml.classification.datasets.pictures import FEWEST_BITS, bits_of, decode
 from mmaml.classification.datasets.splits import split_in_order
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import refuse_unreadable_names
@@ -16,30 +17,36 @@ from mmaml.runs.files import refuse_unreadable_names
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 DEEP = (".png", ".tif", ".tiff")
 """Endings of pictures that may have more than 8 bits."""
-SPLIT_FOLDERS = {"train": 0, "val": 1, "validation": 1, "test": 2}
+SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
+"""What folders for splits are called, in capitals or not."""
 LAYOUT = "It needs one sub-folder a class with that class's images, or train, val and test with such sub-folders."
 
 
-def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, least: int = 2) -> ImageSet:
+def read_images(
+    path: Path, side: int = 84, *, name: str = "", seed: int = 0, least: int = 2, bits: int = FEWEST_BITS
+) -> ImageSet:
     """Read class folders, or an archive of them; images of any size are squashed to `side` × `side`.
 
     Classes are split as the sub-folders `train`, `val` and `test` say. If there are none, they are shuffled with
     `seed`; of `n` classes, a fifth is for test and 0.16 for validation, but at least 2 for test, and at least 2 for
-    validation if there are 6 or more. The set's name is that of the folder or archive if `name` is empty.
+    validation if there are 6 or more. The set's name is that of the folder or archive if `name` is empty. Gray pictures
+    with more than 8 bits are taken to have `bits` or more, and the set has one channel if all pictures are gray.
 
     Raises `UserError` that names the file or folder if there are too few classes, a class has fewer than `least`
     images, stands in two splits, or has an image that cannot be read.
     """
     if is_archive(path):
         with unpacked(path) as folder:
-            return read_images(folder, side, name=name or archive_stem(path), seed=seed, least=least)
+            return read_images(folder, side, name=name or archive_stem(path), seed=seed, least=least, bits=bits)
     refuse_unreadable_names([path.resolve()])
     if not path.is_dir():
         raise UserError(f"{path} is neither a folder nor an archive ({', '.join(ARCHIVES)}). {LAYOUT}")
     inner = class_folders(path)
-    by_split = {folder: class_folders(folder) for folder in inner if folder.name in SPLIT_FOLDERS}
-    if len({SPLIT_FOLDERS[folder.name] for folder in by_split}) < len(by_split):
-        raise UserError(f"{path} has both val and validation, which mean the same. {LAYOUT}")
+    split_of = {folder: SPLIT_FOLDERS[lower] for folder in inner if (lower := folder.name.lower()) in SPLIT_FOLDERS}
+    for folder, other in combinations(split_of, 2):
+        if split_of[folder] == split_of[other]:
+            raise UserError(f"{path} has both {folder.name} and {other.name}, which mean the same. {LAYOUT}")
+    by_split = {folder: class_folders(folder) for folder in split_of}
     if by_split and len(by_split) < len(inner):
         other = next(folder for folder in inner if folder not in by_split)
         raise UserError(f"{path} has both {next(iter(by_split)).name} and {other.name}. {LAYOUT}")
@@ -53,19 +60,22 @@ def read_images(path: Path, side: int = 84, *, name: str = "", seed: int = 0, le
             if len(folders) < 2:
                 raise UserError(f"{part} has {len(folders)} classes, but a task needs at least 2 to tell apart.")
             for folder in folders:
-                if split.setdefault(folder.name, SPLIT_FOLDERS[part.name]) != SPLIT_FOLDERS[part.name]:
+                if split.setdefault(folder.name, split_of[part]) != split_of[part]:
                     raise UserError(
                         f"{folder} is a class of another split, too. A class may be in one only, since the test is of "
                         "classes never seen: rename it or leave it out of one."
                     )
     else:
         split = _drawn_split(path, [folder.name for folder in leaves], seed)
-    bits = bits_of(file for files in files_of.values() for file in files if file.suffix.lower() in DEEP)
+    deep = (file for files in files_of.values() for file in files if file.suffix.lower() in DEEP)
+    bits = max(bits, bits_of(deep))
     images = {
         (folder.name, file.name): decode(read_file(file), side, 3, str(file), bits)
         for folder, files in files_of.items()
         for file in files
     }
+    if all((image == image[..., :1]).all() for image in images.values()):
+        images = {key: image[..., :1] for key, image in images.items()}
     return ImageSet.assemble(name or path.resolve().name, images, split, bits)
 
 

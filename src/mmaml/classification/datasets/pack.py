@@ -132,7 +132,8 @@ class ImageSet:
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} cannot be read as a data set of mmaml: {error}. "
-                "If it is one that is damaged, make it again with `mmaml data fetch` or `import` and --overwrite."
+                "If it is one that is damaged, make it again with `mmaml data fetch` or `import` and --overwrite; your "
+                "own images come in a folder or an archive: zip or tar."
             ) from error
 
     def save(self, path: Path) -> None:

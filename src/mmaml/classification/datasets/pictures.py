@@ -14,6 +14,9 @@ from mmaml.classification.datasets.archive import read_file
 from mmaml.runs.errors import Note, UserError
 
 
+# Large scans are nothing to fear; what is twice as large as this warns of is refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 LARGEST_SIDE = 1024
 """Images in a data set have no more pixels a side."""
 
@@ -43,7 +46,7 @@ def as_picture(image: Any, side: int, channels: int, bits: int) -> UInt8[np.ndar
         return _to_array(_to_eight_bits(image, bits), side, channels)
     array = np.asarray(image)
     array = array[..., None] if array.ndim == 2 else array
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3):
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3) or not array.size:
         raise ValueError(
             f"an image is {array.dtype} of the shape {array.shape}; it must be the path of a picture, a Pillow image, "
             "or uint8 of the shape (height, width), or (height, width, channels) with 1 or 3 channels."
@@ -69,7 +72,9 @@ def decode(data: bytes, side: int, channels: int, name: str, bits: int = 16) -> 
 
 
 def _reason(error: Exception) -> str:
-    return "its format is unknown" if isinstance(error, UnidentifiedImageError) else str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return "it has more than 178 million pixels, scale it down"
+    return "its format is unknown" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
 
 
 def fit(images: UInt8[np.ndarray, "n h w c"], side: int, channels: int) -> UInt8[np.ndarray, "n side side channels"]:
@@ -100,7 +105,11 @@ def _to_eight_bits(image: Image.Image, bits: int) -> Image.Image:
     if image.mode in ("F", "I"):
         raise ValueError("what is black in it and what white is not known; save it with 8 or 16 bits for each pixel")
     if image.mode.startswith("I"):  # 16-bit gray, which convert("L") would clip
-        return Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
+        gray = np.asarray(image) >> (bits - 8)
+        if gray.max(initial=0) > 255:
+            message = f"some gray pictures are brighter than {bits} bits can tell, which all were taken to have"
+            warnings.warn(f"{message}: what is beyond is shown white.", Note, stacklevel=2)
+        return Image.fromarray(np.minimum(gray, 255).astype(np.uint8))
     if image.has_transparency_data:
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image

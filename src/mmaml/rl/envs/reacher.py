@@ -8,9 +8,10 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mmaml.rl.envs.environment import AbstractMujocoEnvironment, Actions, Batch, Observations, State
+from mmaml.rl.envs.environment import Actions, Batch, Observations, State
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
 from mmaml.rl.envs.look import Look
+from mmaml.rl.envs.mujoco import AbstractMujocoEnvironment
 from mmaml.rl.envs.physics import Physics
 
 

@@ -22,7 +22,7 @@ UNNAMED = "tasks"
 
 
 @dataclass(frozen=True)
-class Table:
+class Points:
     """One task's points: `x` of the shape `(points, in)`, `y` of the shape `(points,)`, NaN where it is not known.
 
     `place` is where they were read, in words, and `unread` names the columns that do not count.
@@ -44,7 +44,7 @@ def input_columns(in_size: int) -> list[str]:
     return ["x"] if in_size == 1 else [f"x{i}" for i in range(1, in_size + 1)]
 
 
-def read_table(path: Path, *, all_targets: bool = True) -> Table:
+def read_points(path: Path, *, all_targets: bool = True) -> Points:
     """Read one CSV file with a header: `x` or `x1`, `x2`, …, and `y`; other columns are ignored.
 
     Without `all_targets`, `y` need not be there, or may have empty cells. Raises `UserError` naming file, row and
@@ -59,7 +59,7 @@ def read_table(path: Path, *, all_targets: bool = True) -> Table:
     return _table(path, str(path), header, rows, ("task",), all_targets=all_targets)
 
 
-def read_tables(path: Path) -> dict[str, dict[str, Table]]:
+def read_tasks_of(path: Path) -> dict[str, dict[str, Points]]:
     """Read one CSV file of many tasks, which also has a column `task`, and may have one `mode`.
 
     Returns them by mode, `UNNAMED` if the file has none, and in it by name, in alphabetical order.
@@ -82,7 +82,7 @@ def read_tables(path: Path) -> dict[str, dict[str, Table]]:
     for line in rows:
         mode = label("mode", line) if has_modes else UNNAMED
         lines.setdefault((mode, label("task", line)), []).append(line)
-    by_mode: dict[str, dict[str, Table]] = {}
+    by_mode: dict[str, dict[str, Points]] = {}
     for mode, task in sorted(lines):
         of_task = {line: rows[line] for line in lines[mode, task]}
         table = _table(path, f"{path}, task {task}", header, of_task, ("task", "mode"))
@@ -108,7 +108,7 @@ def _table(
     labels: tuple[str, ...],
     *,
     all_targets: bool = True,
-) -> Table:
+) -> Points:
     """The points in `rows` of the file at `path`; of other columns `labels` have been read already."""
     seen = [name for name in header if re.fullmatch(r"[xX]\d*", name)]
     inputs = ["x"] if seen == ["x"] else [f"x{i}" for i in range(1, len(seen) + 1)]
@@ -124,20 +124,19 @@ def _table(
     x = np.array([numbers(column) for column in inputs]).T
     y = np.array(numbers("y", not all_targets)) if "y" in header else np.full(len(x), math.nan)
     unread = tuple(name or "one without a name" for name in header if name not in {*inputs, "y", *labels})
-    return Table(place, x, y, unread)
+    return Points(place, x, y, unread)
 
 
 def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     """The header, and the rows by the lines they end on; rows with nothing in them do not count.
 
-    Between columns are commas, or else semicolons or tabs; numbers may then have a comma where others have a point.
+    Between columns are commas, semicolons or tabs; with the last two, numbers may have a comma for a decimal point.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             text = file.read()
-        header = text.lstrip().partition("\n")[0]
-        mark = next((mark for mark in (",", ";", "\t") if mark in header), ",")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+        mark = _mark(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=mark != "\t", strict=True)
         cells = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}. Give the path of a CSV file.") from error
@@ -157,12 +156,33 @@ def _read_cells(path: Path) -> tuple[list[str], dict[int, list[str]]]:
                 f"({', '.join(header)}). Both must have the same; {advice}."
             )
     if mark != ",":
-        for row in rows.values():
-            row[:] = [
-                cell.replace(",", ".") if _is_number_column(name) else cell
-                for name, cell in zip(header, row, strict=True)
-            ]
+        _with_points(path, header, rows)
     return header, rows
+
+
+def _mark(text: str) -> str:
+    """What stands between columns: with which most names of the header are those of numbers."""
+    header = next(iter(text.lstrip().splitlines()), "")
+
+    def names(mark: str) -> int:
+        return sum(_is_number_column(cell.strip().strip('"')) for cell in header.split(mark))
+
+    return max((",", ";", "\t"), key=lambda mark: (names(mark), mark in header))
+
+
+def _with_points(path: Path, header: list[str], rows: dict[int, list[str]]) -> None:
+    """Write decimal commas as points. Raises `UserError` if some numbers have commas and others points."""
+    numbers = [i for i, name in enumerate(header) if _is_number_column(name)]
+    first = {sign: (line, i) for line, row in rows.items() for i in numbers for sign in ".," if sign in row[i]}
+    if len(first) > 1:
+        cells = " and ".join(f"{rows[line][i]!r} in row {line}" for line, i in dict.fromkeys(first.values()))
+        raise UserError(
+            f"{path} has {cells}: either commas or points are decimal, not both. Write numbers without marks for "
+            "thousands."
+        )
+    for row in rows.values():
+        for i in numbers:
+            row[i] = row[i].replace(",", ".")
 
 
 def _is_number_column(name: str) -> bool:

@@ -12,15 +12,21 @@ from mmaml.core.parallel import all_devices, over_devices
 from mmaml.core.task import Task
 
 
-def evaluate(
-    learner: AbstractLearner, tasks: Task, loss: Loss, metric: Loss, *, steps: int | None = None, at_once: int = 100
+def evaluate_tasks(
+    learner: AbstractLearner,
+    tasks: Task,
+    loss: Loss,
+    metric: Loss | None = None,
+    *,
+    steps: int | None = None,
+    at_once: int = 100,
 ) -> Float[np.ndarray, "tasks stages"]:
     """`metric` on every task's query set after 0, 1, …, `steps` gradient steps (default: those of meta-training).
 
-    The steps lower `loss` on the support set. The tasks are shared out over all devices, and each works on `at_once` of
-    them together, which bounds memory.
+    The steps lower `loss` on the support set, which is also the default metric. The tasks are shared out over all
+    devices, and each works on `at_once` of them together, which bounds memory.
     """
-    return np.asarray(_stages(learner, tasks, loss, metric, steps, at_once))
+    return np.asarray(_stages(learner, tasks, loss, metric or loss, steps, at_once))
 
 
 @eqx.filter_jit

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from jaxtyping import UInt8
 
-from mmaml.rl.envs.contract import name_of
-from mmaml.rl.envs.own import OwnEnvironment
+from mmaml.rl.envs.own.contract import name_of
+from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.runs.errors import UserError
 
 

@@ -1,7 +1,6 @@
-"""From a configuration to what it names: task sources and learner."""
+"""From a configuration to the untrained learner."""
 
 from functools import partial
-from pathlib import Path
 
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,31 +12,12 @@ from mmaml.experiments.learner import assemble_learner
 from mmaml.nn.linear import HE
 from mmaml.nn.mlp import MLP
 from mmaml.nn.recurrent import BiLSTMEncoder
-from mmaml.regression.own import load_tasks
-from mmaml.regression.presets import RegressionConfig
-from mmaml.regression.scaler import Scaler
-from mmaml.regression.tasks import Sources, mixture
+from mmaml.regression.config import RegressionConfig
 from mmaml.supervised.build import make_inner
 
 
 CONTEXT_SIZE = 20
 """Length of the baselines' bias transformation."""
-
-
-def mean_squared_error(outputs: Float[Array, "points out"], targets: Float[Array, "points out"]) -> Float[Array, ""]:
-    """Mean over points and outputs."""
-    return jnp.mean((outputs - targets) ** 2)
-
-
-def make_sources(config: RegressionConfig) -> Sources:
-    """Where the tasks come from: families of functions, or a folder of the user's own.
-
-    Raises `UserError` if the folder cannot be used, or holds other data than the configuration says.
-    """
-    if config.data is None:
-        functions = mixture(config.families, config.shots, config.queries)
-        return Sources(functions, functions, Scaler.identity(1))
-    return load_tasks(Path(config.data), config.shots, config.queries, config.data_files)
 
 
 def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRNGKeyArray) -> AbstractLearner:
@@ -57,8 +37,7 @@ def make_learner(config: RegressionConfig, *, in_size: int, modes: int, key: PRN
         return BiLSTMEncoder(in_size, 1, hidden=config.encoder_hidden, sort=config.sort_support, key=key)
 
     inner = partial(make_inner, config)
-    blocks = None if config.modulated == "all" else [0]
-    return assemble_learner(config, network, encoder, inner, modes=modes, key=key, blocks=blocks)
+    return assemble_learner(config, network, encoder, inner, modes=modes, key=key, blocks=config.modulated_blocks)
 
 
 def _small(key: PRNGKeyArray, shape: tuple[int, int]) -> Float[Array, "out in"]:

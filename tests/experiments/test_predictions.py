@@ -3,21 +3,13 @@
 import csv
 import json
 
-import jax
-import jax.random as jr
-
-from mmaml.core.network import TaskModel
-from mmaml.nn.mlp import MLP
-from mmaml.supervised.predictions import Predictions, Score
-from mmaml.supervised.use import AdaptedTask
+from mmaml.experiments.predictions import Predictions, Score
 
 
 def test_predictions_can_be_read_back():
     """Also those of classes with the names of other columns."""
     rows = [[1.0, "a, b", 0.1], [2.5, 'c "d"', 1e-9]]
-    task = AdaptedTask(TaskModel(MLP(1, 1, [1], initialise=jax.nn.initializers.zeros, key=jr.key(0))), None, ())
-    task.mode_neighbours = {"m": 1.0}
-    made = Predictions([{"x": x, "label": label, "shares": {"label": y}} for x, label, y in rows], task)
+    made = Predictions([{"x": x, "label": label, "shares": {"label": y}} for x, label, y in rows], {"m": 1.0})
     header, *read = csv.reader(made.to_csv().splitlines())
     assert header == ["x", "label", "shares.label"] and [[float(x), label, float(y)] for x, label, y in read] == rows
     said = json.loads(json.dumps(made.to_dict()))

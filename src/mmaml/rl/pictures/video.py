@@ -18,11 +18,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmaml.core.task import mode_index
 from mmaml.report.drawing import INK, PAPER
-from mmaml.rl.camera import camera_for
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
-from mmaml.rl.examples import Examples, examples_of
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.pick import drawn_task
+from mmaml.rl.pictures.camera import camera_for
+from mmaml.rl.pictures.examples import Examples, examples_of
+from mmaml.rl.tasks import drawn_task
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import write_atomically
 
@@ -97,8 +97,8 @@ def _film_own(
     model: PolicyModel, task: Any, seed: int, steps: Sequence[int]
 ) -> tuple[Examples, Iterator[Iterable[Frame]]]:
     # Only here is gymnasium needed.
-    from mmaml.rl.envs.own import OwnEnvironment
-    from mmaml.rl.recorder import recorded
+    from mmaml.rl.envs.own.environment import OwnEnvironment
+    from mmaml.rl.pictures.recorder import recorded
 
     own = model.exploration.environment
     assert isinstance(own, OwnEnvironment)  # all others have goals

@@ -10,7 +10,9 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree, Shaped
 
-from mmaml.rl.envs.contract import (
+from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Controls
+from mmaml.rl.envs.finite import require_finite_actions
+from mmaml.rl.envs.own.contract import (
     actions_of,
     attribute,
     drawn_tasks,
@@ -24,8 +26,6 @@ from mmaml.rl.envs.contract import (
     require_step,
     stack_tasks,
 )
-from mmaml.rl.envs.environment import POLICY_RANGE, AbstractBatchEnvironment, Controls
-from mmaml.rl.envs.finite import require_finite_actions
 from mmaml.runs.errors import RunFailed, UserError
 
 

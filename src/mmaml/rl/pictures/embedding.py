@@ -16,11 +16,13 @@ from mmaml.core.task import Samples
 from mmaml.experiments.embedding import blank_map, tasks_on_map, write_embedding
 from mmaml.experiments.neighbours import EmbeddedTasks
 from mmaml.report.drawing import STYLE, to_svg
+from mmaml.rl.config import PolicyConfig
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.evaluate import in_chunks
-from mmaml.rl.examples import FIGURE_SEED, task_and_episode_keys
 from mmaml.rl.explore import Exploration
-from mmaml.rl.presets import PolicyConfig, kind_of
+from mmaml.rl.pictures.examples import FIGURE_SEED
+from mmaml.rl.settings import settings_of
+from mmaml.rl.tasks import task_and_episode_keys
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder
 
@@ -34,7 +36,7 @@ def write_embeddings(folder: RunFolder, learner: MMAML, exploration: Exploration
     An environment of the user's own has no goals. Raises `UserError` if the disk does not take them.
     """
     environment = exploration.environment
-    count = tasks_on_map(config, kind_of(config.environment).tasks_on_map)
+    count = tasks_on_map(config, settings_of(config.environment).tasks_on_map)
     task_key, episode_key = task_and_episode_keys(FIGURE_SEED)
     tasks = environment.sample_tasks(task_key, count)
     embedded = embed_tasks(learner, exploration, tasks, episode_key)

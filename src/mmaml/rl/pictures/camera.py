@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment, Actions, Observations
+from mmaml.rl.envs.environment import AbstractGoalEnvironment, Actions, Observations
 from mmaml.rl.envs.goals import GoalTask
+from mmaml.rl.envs.mujoco import AbstractMujocoEnvironment
 from mmaml.rl.envs.opengl import REMEDY, opengl_module, opengl_setting
-from mmaml.rl.plane import Plane
+from mmaml.rl.pictures.plane import Plane
 from mmaml.runs.errors import UserError
 
 

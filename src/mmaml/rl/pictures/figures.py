@@ -12,16 +12,17 @@ from matplotlib.figure import Figure
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.experiments.embedding import CAPTION
 from mmaml.report.drawing import MUTED, STYLE, colour, names_in_row, to_svg
-from mmaml.rl.camera import Camera
-from mmaml.rl.embed import write_embeddings
-from mmaml.rl.envs.environment import AbstractGoalEnvironment, AbstractMujocoEnvironment
+from mmaml.rl.config import PolicyConfig
+from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
+from mmaml.rl.envs.mujoco import AbstractMujocoEnvironment
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
 from mmaml.rl.model import PolicyModel
-from mmaml.rl.plane import draw_goals, mark_goal
-from mmaml.rl.presets import PolicyConfig
+from mmaml.rl.pictures.camera import Camera
+from mmaml.rl.pictures.embedding import write_embeddings
+from mmaml.rl.pictures.examples import FIGURE_SEED, Examples, examples_of, task_of_each_mode
+from mmaml.rl.pictures.plane import draw_goals, mark_goal
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import write_atomically
 from mmaml.runs.folder import RunFolder

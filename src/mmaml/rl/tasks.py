@@ -1,4 +1,4 @@
-"""The one task that a trained policy is to learn: drawn, or given."""
+"""The one task that a trained policy is to learn: drawn with a seed, or given."""
 
 from typing import Any
 
@@ -7,17 +7,20 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
-from mmaml.rl.envs.environment import AbstractBatchEnvironment, AbstractJaxEnvironment
+from mmaml.rl.envs.environment import Environment
 from mmaml.rl.envs.goals import GoalTask
-from mmaml.rl.examples import task_and_episode_keys
 
 
 DRAWS = 10
 """How often tasks are drawn until one is of the mode asked for."""
 
-Environment = AbstractJaxEnvironment | AbstractBatchEnvironment
+
+def task_and_episode_keys(seed: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """What the tasks of `seed` are drawn with, and what decides the episodes in them: two independent keys."""
+    task_key, episode_key = jr.split(jr.key(seed))
+    return task_key, episode_key
 
 
 def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:

@@ -5,8 +5,6 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mmaml.supervised.use import AdaptedTask
-
 
 class Score(NamedTuple):
     """The `value` of the measure `name` over the `queries` whose true answers are known."""
@@ -17,14 +15,14 @@ class Score(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What is said of each query, the `task`'s model that it comes from, and its `score` if queries had answers.
+    """What is said of each query, the task's `mode_neighbours`, and the `score` if queries had answers.
 
     All `rows` have the same keys. A value may be a dictionary, whose entries are columns in CSV; one that is named like
     another column has the dictionary's name before its own.
     """
 
     rows: Sequence[dict[str, Any]]
-    task: AdaptedTask
+    mode_neighbours: dict[str, float] | None
     score: Score | None = None
 
     def to_csv(self) -> str:
@@ -39,7 +37,7 @@ class Predictions(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The rows, the score and the task's `mode_neighbours`, ready for JSON."""
         score = None if self.score is None else self.score._asdict()
-        return {"predictions": self.rows, "score": score, "mode_neighbours": self.task.mode_neighbours}
+        return {"predictions": self.rows, "score": score, "mode_neighbours": self.mode_neighbours}
 
 
 def _cells(name: str, value: Any, taken: Sequence[str]) -> list[tuple[str, Any]]:

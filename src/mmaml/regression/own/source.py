@@ -13,18 +13,21 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mmaml.core.sampling import distinct
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
-from mmaml.regression.read import read_tasks
+from mmaml.regression.own.folder import read_tasks
+from mmaml.regression.own.points import Points
 from mmaml.regression.scaler import Scaler
-from mmaml.regression.tables import Table
-from mmaml.regression.tasks import Sources
 from mmaml.runs.errors import Note, UserError
 
 
 HELD_OUT_SHARE, LEAST_HELD_OUT = 0.2, 2
 """Share of each mode's tasks that are kept for validation and evaluation, and the least number: one has no interval."""
+SMALLEST = 1e-70
+"""Deviations of targets below this have no squares of squares in double precision."""
+SMALL_SHARE = 0.01
+"""A mode whose targets deviate by less than this share of all modes' is spoken of."""
 
 
-class TableTasks(AbstractTaskSource):
+class OwnTasks(AbstractTaskSource):
     """Tasks of one mode: every file as often as the others, in random order; then its points, all different."""
 
     x: Float[Array, "points in"]
@@ -39,7 +42,7 @@ class TableTasks(AbstractTaskSource):
     name: str = eqx.field(static=True)
 
     @classmethod
-    def of(cls, tables: Sequence[Table], scaler: Scaler, shots: int, queries: int, name: str) -> "TableTasks":
+    def of(cls, tables: Sequence[Points], scaler: Scaler, shots: int, queries: int, name: str) -> "OwnTasks":
         """Tasks from tables, which are scaled. Raises `UserError` if numbers of one are too far from all others."""
         scaled = [_scaled(table, scaler) for table in tables]
         counts = np.array([len(table.y) for table in tables])
@@ -73,15 +76,18 @@ class TableTasks(AbstractTaskSource):
         return jax.vmap(draw)(jr.split(point_key, n), files)
 
 
-def _scaled(table: Table, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"], Float[np.ndarray, "points 1"]]:
+def _scaled(table: Points, scaler: Scaler) -> tuple[Float[np.ndarray, "points in"], Float[np.ndarray, "points 1"]]:
     try:
         return scaler.scale_x(table.x), scaler.scale_y(table.y)
     except ValueError as error:
         raise UserError(f"{table.place}: {error}") from error
 
 
-def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) -> Sources:
-    """Read a folder of CSV files, or one CSV file of many tasks.
+def load_tasks(
+    path: Path, shots: int, queries: int, known: Sequence[str] = ()
+) -> tuple[Mixture, Mixture, Scaler, tuple[str, ...]]:
+    """Tasks to learn from, tasks to be judged on, their scale, and the name and digest of each, from a folder of CSV
+    files or one CSV file of many tasks.
 
     Held out are those in its sub-folder `test` if it has two, `train` and `test`; else every fifth task of each mode,
     in a fixed random order, but two at least.
@@ -109,19 +115,26 @@ def load_tasks(path: Path, shots: int, queries: int, known: Sequence[str] = ()) 
                 f"mode {mode!r} has only {tables[0].place} in test; it takes at least {LEAST_HELD_OUT} tasks to be "
                 "judged on."
             )
-    learnt_from = [table for tables in train.values() for table in tables]
-    scaler = Scaler.fit(np.concatenate([t.x for t in learnt_from]), np.concatenate([t.y for t in learnt_from]))
+    y_of = {mode: np.concatenate([table.y for table in tables]) for mode, tables in train.items()}
+    x = np.concatenate([table.x for tables in train.values() for table in tables])
+    scaler = Scaler.fit(x, np.concatenate([*y_of.values()]))
+    if scaler.y_std < SMALLEST:
+        raise UserError(
+            f"{path}: the targets y have a standard deviation of {scaler.y_std:.1e}, and squares of numbers below "
+            f"{SMALLEST:g} are none. Use smaller units."
+        )
+    _speak_of_small(y_of, scaler)
 
-    def source(by_mode: dict[str, list[Table]]) -> Mixture:
-        parts = tuple(TableTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
+    def source(by_mode: dict[str, list[Points]]) -> Mixture:
+        parts = tuple(OwnTasks.of(tables, scaler, shots, queries, mode) for mode, tables in by_mode.items())
         return Mixture(parts, tuple(by_mode))
 
     _speak_of_copies(digests)
     listing = tuple(f"{name} {digest}" for name, digest in digests.items())
-    return Sources(source(train), source(held_out), scaler, listing)
+    return source(train), source(held_out), scaler, listing
 
 
-def _drawn_split(by_mode: dict[str, list[Table]]) -> tuple[dict[str, list[Table]], dict[str, list[Table]]]:
+def _drawn_split(by_mode: dict[str, list[Points]]) -> tuple[dict[str, list[Points]], dict[str, list[Points]]]:
     """The tables to learn from, and those to be judged on."""
     train, held_out = {}, {}
     for mode, tables in by_mode.items():
@@ -135,6 +148,20 @@ def _drawn_split(by_mode: dict[str, list[Table]]) -> tuple[dict[str, list[Table]
         held_out[mode] = [tables[i] for i in order[:kept]]
         train[mode] = [tables[i] for i in order[kept:]]
     return train, held_out
+
+
+def _speak_of_small(y_of: dict[str, Float[np.ndarray, " points"]], scaler: Scaler) -> None:
+    """Say so (`Note`) of modes whose targets all modes' common scale makes almost constant."""
+    small = {mode: std for mode, y in y_of.items() if 0 < (std := y.std()) < SMALL_SHARE * scaler.y_std}
+    if small:
+        mode, std = next(iter(small.items()))
+        warnings.warn(
+            f"the targets of {mode} have a standard deviation of {std:.3g}, and those of all kinds together one of "
+            f"{scaler.y_std:.3g}, by which they are scaled: what is that small is hardly learnt. Give the kinds units "
+            "in which their numbers are of like size, or train them apart.",
+            Note,
+            stacklevel=3,
+        )
 
 
 def _speak_of_copies(digests: dict[str, str]) -> None:

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import PyTree
 
 from mmaml.core.learners import MMAML, AbstractLearner
 from mmaml.rl.envs.environment import AbstractGoalEnvironment
 from mmaml.rl.envs.goals import GoalTask
 from mmaml.rl.experience import Trajectories
 from mmaml.rl.explore import Exploration
+from mmaml.rl.tasks import task_and_episode_keys
 
 
 FIGURE_SEED = 39
@@ -31,12 +32,6 @@ def examples_of(learner: AbstractLearner, exploration: Exploration, tasks: PyTre
     steps, (_, episode_key) = learner.inner.steps, task_and_episode_keys(seed)
     explored = exploration.explore(learner, tasks, jr.split(episode_key, len(tasks.mode)), steps)
     return Examples(tasks, explored.episodes, phase_names(learner, steps))
-
-
-def task_and_episode_keys(seed: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """What the tasks of `seed` are drawn with, and what decides the episodes in them: two independent keys."""
-    task_key, episode_key = jr.split(jr.key(seed))
-    return task_key, episode_key
 
 
 def phase_names(learner: AbstractLearner, steps: int) -> tuple[str, ...]:

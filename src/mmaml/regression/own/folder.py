@@ -3,12 +3,12 @@
 import warnings
 from pathlib import Path
 
-from mmaml.regression.tables import UNNAMED, Table, read_table, read_tables
+from mmaml.regression.own.points import UNNAMED, Points, read_points, read_tasks_of
 from mmaml.runs.errors import Note, UserError
 from mmaml.runs.files import refuse_unreadable_names
 
 
-ByMode = dict[str, dict[str, Table]]
+ByMode = dict[str, dict[str, Points]]
 """Tasks by mode, and in it by name, in alphabetical order."""
 
 
@@ -29,7 +29,7 @@ def read_tasks(path: Path) -> tuple[ByMode, ByMode]:
     if path.is_dir():
         train, test = _read_split(path) if _is_split(path) else (_read_folder(path), {})
     else:
-        train, test = read_tables(path), {}
+        train, test = read_tasks_of(path), {}
     first, *others = (table for by_mode in (train, test) for tables in by_mode.values() for table in tables.values())
     for table in others:
         if table.x.shape[1] != first.x.shape[1]:
@@ -89,7 +89,7 @@ def _read_folder(folder: Path) -> ByMode:
     refuse_unreadable_names([*(path.parent for path in inner), *inner, *loose])
     for path in inner or loose:
         mode = path.parent.name if inner else UNNAMED
-        by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_table(path)
+        by_mode.setdefault(mode, {})[path.relative_to(folder).as_posix()] = read_points(path)
     return by_mode
 
 
