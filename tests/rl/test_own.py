@@ -376,8 +376,8 @@ def test_what_is_not_finite_stops_the_run(seen, reward):
 
 
 def test_gymnasium_is_asked_for(monkeypatch):
-    for name in ("contract", "own"):
-        monkeypatch.delitem(sys.modules, f"mmaml.rl.envs.{name}")
+    for name in ("contract", "environment"):
+        monkeypatch.delitem(sys.modules, f"mmaml.rl.envs.own.{name}")
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(UserError, match=r"pip install 'mmaml\[rl\]'"):
         importlib.import_module("mmaml.rl.envs.own.environment")
