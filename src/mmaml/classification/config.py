@@ -1,4 +1,4 @@
-"""What an image classification run is made of, and the published settings by name."""
+"""What an image classification run is made of."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a regression run is made of, and the published settings by name."""
+"""What a regression run is made of."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
