@@ -53,7 +53,7 @@ class AbstractExperiment(abc.ABC, Generic[Config]):
     modulated_from: int = 0
     """Stages of the evaluation before this one are those of unmodulated networks."""
 
-    def better(self, numbers: Mapping[str, float], than: Mapping[str, float]) -> bool:
+    def better(self, numbers: Mapping[str, float | int], than: Mapping[str, float | int]) -> bool:
         """Whether the numbers of one validation are better than those of another."""
         beats = operator.lt if self.lower_is_better else operator.gt
         return beats(numbers["query"], than["query"])
