@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mmaml.classification.config import ClassificationConfig
-from mmaml.classification.datasets.archive import is_archive
 from mmaml.classification.datasets.catalogue import find, is_here, read_path, stand_in_for, tell_apart
 from mmaml.classification.datasets.known import DIGITS, OFFICIAL
 from mmaml.classification.datasets.pack import ImageSet
+from mmaml.classification.datasets.pictures import FEWEST_BITS
 from mmaml.classification.datasets.splits import SPLITS, Split
 from mmaml.classification.tasks import ImageTasks
 from mmaml.core.task import Mixture
@@ -42,14 +42,7 @@ def make_sources(config: ClassificationConfig) -> Sources:
     Raises `UserError` if a data set is not here or too small for the episodes asked for, or is not what the
     configuration says it was.
     """
-    names, side = data_names(config), config.side
-    sets = [_own(name, config) if config.data else find(name) for name in names]
-    bits = max(images.bits for images in sets)
-    # All deep gray pictures are taken to have as many bits as those that have most, as later those of new tasks are.
-    sets = [
-        read_path(Path(name), side, bits) if images.bits < bits and _is_read(Path(name)) else images
-        for name, images in zip(names, sets, strict=True)
-    ]
+    sets = _own_sets(config) if config.data else [find(name) for name in data_names(config)]
     names = [images.name for images in sets]
     if len(set(names)) < len(names):
         raise UserError(f"the data sets are named {', '.join(names)}; give each a name of its own to tell them apart.")
@@ -64,6 +57,7 @@ def make_sources(config: ClassificationConfig) -> Sources:
             )
     channels = max(images.images.shape[3] for images in sets)
     mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
+    bits = max(images.bits for images in sets)
     return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, bits, digests)
 
 
@@ -76,8 +70,21 @@ def data_names(config: ClassificationConfig) -> tuple[str, ...]:
     return tuple(stand_in_for(name) if name in OFFICIAL else name for name in config.datasets)
 
 
-def _own(path_or_name: str, config: ClassificationConfig) -> ImageSet:
-    """What lies at a path, or where nothing does, the set that was imported under that name."""
+def _own_sets(config: ClassificationConfig) -> list[ImageSet]:
+    """All deep gray pictures have as many bits as those with most, as later those of new tasks are taken to have."""
+    sets = [_own(name, config) for name in config.data]
+    bits = max(images.bits for images in sets)
+    return [
+        _own(name, config, bits) if images.bits < bits else images
+        for name, images in zip(config.data, sets, strict=True)
+    ]
+
+
+def _own(path_or_name: str, config: ClassificationConfig, bits: int = FEWEST_BITS) -> ImageSet:
+    """What lies at a path, or where nothing does, the set that was imported under that name.
+
+    Deep gray pictures at a path are taken to have `bits` or more.
+    """
     path = Path(path_or_name)
     if not path.exists() and path.is_absolute() and config.data_digests:
         raise UserError(f"this run was begun with the images in {path}, where nothing is any more; put them back.")
@@ -85,11 +92,7 @@ def _own(path_or_name: str, config: ClassificationConfig) -> ImageSet:
         return find(path_or_name)
     if is_here(path_or_name):
         tell_apart(path, "what lies here")
-    return read_path(path, config.side)
-
-
-def _is_read(path: Path) -> bool:
-    return path.is_dir() or is_archive(path)
+    return read_path(path, config.side, bits)
 
 
 def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:
