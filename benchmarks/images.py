@@ -27,6 +27,8 @@ from speed import json_of, write_record
 if TYPE_CHECKING:
     from jax import Array
 
+    from mmaml.classification.config import ClassificationConfig
+    from mmaml.classification.tasks import ImageTasks
     from mmaml.nn.conv import Conv3x3
 
 
@@ -101,7 +103,6 @@ def measure(options: Options) -> dict[str, Any]:
     from mmaml.classification.config import ClassificationConfig
     from mmaml.classification.learner import make_learner
     from mmaml.classification.loss import cross_entropy
-    from mmaml.classification.tasks import ImageTasks
     from mmaml.nn.conv import Conv3x3
     from mmaml.supervised.build import make_trainer
 
@@ -117,9 +118,7 @@ def measure(options: Options) -> dict[str, Any]:
         meta_lr=1e-3,
     )
     side = options.side or config.side
-    images = np.random.default_rng(0).integers(256, size=(CLASSES * IMAGES, side, side, COLOURS), dtype=np.uint8)
-    counts = np.full(CLASSES, IMAGES)
-    source = ImageTasks(images, counts, way=config.way, shot=config.shot, queries=config.queries, name="random")
+    source = random_images(config, side)
     learner = make_learner(config, channels=COLOURS, modes=source.modes, key=jr.key(0))
     trainer = make_trainer(config, source, learner, cross_entropy, tasks_per_step=options.tasks, key=jr.key(1))
     state = trainer.initial_state()
@@ -149,6 +148,17 @@ def measure(options: Options) -> dict[str, Any]:
         "drawing_share": min(drawing) / min(seconds),
         "losses": losses.tolist(),
     }
+
+
+def random_images(config: "ClassificationConfig", side: int) -> "ImageTasks":
+    """Tasks of random images."""
+    import numpy as np
+
+    from mmaml.classification.tasks import ImageTasks
+
+    images = np.random.default_rng(0).integers(256, size=(CLASSES * IMAGES, side, side, COLOURS), dtype=np.uint8)
+    counts = np.full(CLASSES, IMAGES)
+    return ImageTasks(images, counts, way=config.way, shot=config.shot, queries=config.queries, name="random")
 
 
 def gflop_of_a_task(trainer: Any) -> float:

@@ -156,3 +156,21 @@ def test_example_of_how_many_tasks_goes_on_where_it_stopped(tmp_path, monkeypatc
     example["main"](options)
     assert record.read_text() == first
     assert "meta-iterations" not in capsys.readouterr().out
+
+
+def test_example_of_what_embeddings_say_tells_kind_and_task_apart(tmp_path, capsys):
+    example = runpy.run_path(str(ROOT / "examples" / "what_embeddings_say.py"))
+    run, record = RESULTS.parent / "runs" / "regression-5-mmaml-film-cpu-seed0", tmp_path / "record.json"
+    example["main"](example["Options"]((run,), tasks=60, seen=60, out=record))
+    (found,) = json.loads(record.read_text())
+    errors = {name: row["mean"] for name, row in found["embedding"].items()}
+    assert errors["its own"] < errors["the nearest kind's mean"] < errors["the mean of all"]
+    assert found["embedding"]["its own"]["minus_its_own"] == {"mean": 0, "ci95": 0}
+    assert "the mean of all" in capsys.readouterr().out
+
+
+def test_example_of_what_embeddings_say_wants_a_modulator():
+    example = runpy.run_path(str(ROOT / "examples" / "what_embeddings_say.py"))
+    run = RESULTS.parent / "runs" / "regression-5-maml-cpu-seed0"
+    with pytest.raises(SystemExit, match="is no run of MMAML"):
+        example["main"](example["Options"]((run,), tasks=10))
