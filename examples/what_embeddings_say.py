@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int
 import mmaml
 from mmaml.domains import open_experiment
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.provenance import provenance
 from mmaml.runs.statistics import mean_and_ci
 
 
@@ -117,7 +118,7 @@ def main(options: Options) -> None:
                 flush=True,
             )
     if options.out:
-        options.out.write_text(json.dumps(found, indent=2) + "\n")
+        options.out.write_text(json.dumps({"runs": found, **provenance()}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

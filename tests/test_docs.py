@@ -162,7 +162,7 @@ def test_example_of_what_embeddings_say_tells_kind_and_task_apart(tmp_path, caps
     example = runpy.run_path(str(ROOT / "examples" / "what_embeddings_say.py"))
     run, record = RESULTS.parent / "runs" / "regression-5-mmaml-film-cpu-seed0", tmp_path / "record.json"
     example["main"](example["Options"]((run,), tasks=60, seen=60, out=record))
-    (found,) = json.loads(record.read_text())
+    (found,) = json.loads(record.read_text())["runs"]
     errors = {name: row["mean"] for name, row in found["embedding"].items()}
     assert errors["its own"] < errors["the nearest kind's mean"] < errors["the mean of all"]
     assert found["embedding"]["its own"]["minus_its_own"] == {"mean": 0, "ci95": 0}

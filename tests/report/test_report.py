@@ -265,13 +265,16 @@ def test_higher_can_be_better(make_run):
     assert [row.cells[0] for row in modes_table(runs).rows[:2]] == [Estimate(0.7, 0.01), Estimate(0.9, 0.01, best=True)]
 
 
-def test_an_unmodulated_stage_is_not_post_modulation(make_run, page_of):
-    folder = make_run("rl", 1.0, 2.0)
-    result = json.loads(folder.result_path.read_text())
-    result["stages"].insert(0, {"steps": 0, "modulated": False, **estimate(7.0)})
-    folder.result_path.write_text(json.dumps(result))
-    assert str(results_table(read_runs([folder])).rows[0].cells[1]) == "1.000 ± 0.010"
-    assert "unmodulated" in page_of(folder).text
+def test_an_unmodulated_stage_stands_beside_that_of_others_and_is_not_post_modulation(make_run):
+    unmodulated, other = make_run("mmaml", 7.0, 2.0), make_run("maml", 8.0, 3.0)
+    result = json.loads(unmodulated.result_path.read_text())
+    result["stages"][0]["modulated"] = False
+    unmodulated.result_path.write_text(json.dumps(result))
+    table = results_table(read_runs([unmodulated, other]))
+    assert table.columns[1:3] == ("before any step", "post-adaptation")
+    assert [str(row.cells[1]) for row in table.rows[:2]] == ["7.000 ± 0.070", "8.000 ± 0.080"]
+    assert stages_table(read_runs([unmodulated, other])).columns[0] == "0 steps"
+    assert results_table(read_runs([other])).columns[1] == "post-modulation"
 
 
 def test_terminal(make_run):

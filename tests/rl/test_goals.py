@@ -60,6 +60,15 @@ def test_every_name_is_covered():
     assert set(ENVIRONMENTS) == set(EXPECTED) | set(REACHER)
 
 
+@pytest.mark.parametrize("name", ["point-6", "reacher-4", "cheetah-speed"])
+def test_a_goal_is_of_the_cluster_it_lies_in(name):
+    environment = ENVIRONMENTS[name]()
+    goals, modes = draw(name, 300)
+    taken_for = np.array([environment.mode_of(goal, None) for goal in goals])
+    assert (taken_for == modes).mean() > 0.85
+    assert environment.mode_of(goals[0], 1) == 1
+
+
 @pytest.mark.parametrize("name", REACHER)
 def test_reacher_pulls_far_goals_back(name):
     radius, centres = REACHER[name]

@@ -49,6 +49,15 @@ def test_a_task_stays_until_it_is_changed():
         assert reward == pytest.approx(-np.hypot(after[0] - 3, after[1] - 4), rel=1e-6)
 
 
+def test_a_goal_alone_is_a_task():
+    env = adapter.TaskEnv("PointMass", modes=2)
+    env.reset(seed=0)
+    env.set_task([3.0, 4.0])
+    env.reset(seed=1)
+    after, reward, *_ = env.step(np.zeros(2, np.float32))
+    assert reward == pytest.approx(-np.hypot(after[0] - 3, after[1] - 4), rel=1e-6)
+
+
 def test_tasks_are_drawn_anew_until_one_is_set():
     env = adapter.TaskEnv("Navigation")
     rewards = set()
@@ -64,8 +73,14 @@ def test_tasks_are_drawn_anew_until_one_is_set():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"'Walker'; there are PointMass"):
         adapter.TaskEnv("Walker")
-    with pytest.raises(ValueError, match=r"shape \(2,\); this environment's have \(3,\)"):
-        adapter.TaskEnv("Ant").set_task(GoalTask(jnp.zeros(2), jnp.array(0)))
+    env = adapter.TaskEnv("PointMass")
+    for wrong in (GoalTask(jnp.zeros(3), jnp.array(0)), [1.0], [np.nan, 0.0]):
+        with pytest.raises(ValueError, match=r"the goal .* does not fit"):
+            env.set_task(wrong)
+    env.reset(seed=0)
+    for wrong in (0.3, [0.1], [np.nan, 0.0]):
+        with pytest.raises(ValueError, match=r"the action .* does not fit; give finite numbers of Box"):
+            env.step(np.asarray(wrong))
 
 
 def test_missing_gymnasium_is_the_users_to_mend(monkeypatch):

@@ -25,7 +25,7 @@ from mmaml.cli import main
 from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.envs.point_mass import PointMass
-from mmaml.runs.errors import RunFailed, UserError
+from mmaml.runs.errors import Note, RunFailed, UserError
 from tests.rl.problems import begin
 
 
@@ -215,6 +215,27 @@ def test_a_time_limit_of_gymnasium_is_the_horizon_and_wrappers_are_looked_throug
     assert state.over.all()
 
 
+def test_the_shorter_of_two_limits_is_the_horizon():
+    limited = partial(gymnasium.wrappers.TimeLimit, max_episode_steps=2)
+    assert OwnEnvironment(lambda: limited(Line())).horizon == 2
+    assert OwnEnvironment(lambda: gymnasium.wrappers.TimeLimit(Line(), 50)).horizon == 6
+
+
+def test_large_observations_are_worth_a_word():
+    class Coarse(Line):
+        def step(self, action):
+            seen, *rest = super().step(action)
+            return 100 * seen, *rest
+
+    with pytest.warns(Note, match=r"Coarse gives observations as large as \d+; policies learn well where"):
+        OwnEnvironment(Coarse)
+
+
+def test_statistics_of_a_wrapper_cannot_be_repeated():
+    with pytest.raises(UserError, match="NormalizeObservation"):
+        OwnEnvironment(lambda: gymnasium.wrappers.NormalizeObservation(Line()))
+
+
 @pytest.mark.filterwarnings("ignore:.*A Box observation space (min|max)imum value is")
 def test_our_own_environments_are_the_same_by_this_way():
     ours, env = PointMass(2), OwnEnvironment(lambda: gymnasium.make("mmaml.rl.gym:mmaml/PointMass-v0", modes=2))
@@ -363,13 +384,17 @@ def test_what_needs_arguments_to_be_made_is_refused():
     assert OwnEnvironment(partial(Sized, 3)).horizon == 6
 
 
-@pytest.mark.parametrize(("seen", "reward"), [(np.full(1, np.nan), 0.0), (np.zeros(1), np.inf)])
-def test_what_is_not_finite_stops_the_run(seen, reward):
+@pytest.mark.parametrize(
+    ("seen", "reward", "bad"),
+    [(np.full(1, np.nan), 0.0, "nan"), (np.zeros(1), np.inf, "inf"), (np.zeros(1), -1e16, r"-.*e\+1[56]")],
+)
+def test_what_is_not_finite_or_has_no_square_stops_the_run(seen, reward, bad):
     later = changed()
     env = OwnEnvironment(later)
     later.step = lambda self, action: (seen, reward, False, False, {})
     tasks = env.sample_tasks(jr.key(0), 2)
-    with pytest.raises(RunFailed, match="not finite in 2 of 2 episodes"):
+    seen_there = rf"Line after 1 steps gave the (observation|reward) {bad} in the task .*in 2 of 2 episodes"
+    with pytest.raises(RunFailed, match=seen_there):
         env.step(begin(env, tasks, 1), np.zeros((2, 2)), tasks)
     with pytest.raises(RunFailed, match="training has diverged"):
         env.step(begin(env, tasks, 1), np.full((2, 2), np.nan), tasks)

@@ -52,6 +52,22 @@ def test_a_rare_mode_is_looked_for_and_no_other_is_taken():
         pick_task(model, "never", 0)
 
 
+def test_small_pictures_are_enlarged_for_their_caption():
+    small = np.arange(6, dtype=np.uint8).reshape(2, 1, 3).repeat(90, 1)
+    page = captioned(small, "a line", "another")
+    assert page.shape == (10 + 2 * render.LINE_HEIGHT, 450, 3)
+    np.testing.assert_array_equal(page[-10::5, ::5], small)
+
+
+def test_the_return_over_a_picture_is_that_before_it(monkeypatch):
+    said = []
+    monkeypatch.setattr(render, "captioned", lambda picture, *lines: said.append(lines[1]) or picture)
+    model = tiny_model("point-1", learner="maml")
+    list(video(model, pick_task(model, None, 0), 0))
+    assert said[0] == "before any gradient step: return 0.0"
+    assert sum(line.endswith("return 0.0") for line in said) == 2
+
+
 def test_unknown_suffixes_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"suffix '.avi'; videos are .gif or .mp4"):
         write_video(tiny_model("point-1"), tmp_path / "video.avi")

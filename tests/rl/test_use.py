@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from mmaml.core.learners import MMAML
+from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.environment import POLICY_RANGE
 from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.explore import Exploration, returns
 from mmaml.rl.pictures.examples import examples_of
 from mmaml.rl.pictures.video import pick_task
-from mmaml.rl.tasks import DRAWS, task_and_episode_keys
+from mmaml.rl.tasks import DRAWS, drawn_task, task_and_episode_keys
 from mmaml.runs.errors import RunFailed
 from tests.rl.learners import tiny_model
 
@@ -110,9 +111,25 @@ def test_actions_can_be_drawn(point):
     np.testing.assert_allclose(drawn.mean(axis=0), adapted.act(many[0]), atol=0.002)
 
 
+@pytest.mark.parametrize("name", ["point-6", "ant-4", "point-4"])
+def test_any_mode_is_any_of_them(name):
+    environment = make_environment(name)
+    assert {int(drawn_task(environment, None, seed).mode[0]) for seed in range(25)} == {*range(len(environment.modes))}
+
+
+def test_a_task_of_ones_own_environment_is_of_the_kind_that_it_says():
+    model = tiny_model(TANK)
+    task = {"level": 1.5, "valve": np.ones(2)}
+    assert model.adapt(task, steps=0).task.mode == 1
+    assert model.adapt(task, mode="high", steps=0).task.mode == 1
+    with pytest.raises(ValueError, match="is of the mode 'high', not 'low'; leave the mode out"):
+        model.adapt(task, mode="low")
+
+
 def test_a_goal_can_be_given(point):
     near, far = (point.adapt([x, x], steps=1) for x in (0.5, 9.0))
     np.testing.assert_array_equal(far.task.goal, [9, 9])
+    assert point.modes[int(point.adapt([5, -4], steps=0).task.mode)] == "(5, -5)"
     assert near.returns[0] > far.returns[0]
     with pytest.raises(ValueError, match=r"the goal \[1, 2, 3\] does not fit .*shape \(3,\)\); give finite numbers"):
         point.adapt([1, 2, 3])
@@ -120,12 +137,11 @@ def test_a_goal_can_be_given(point):
         point.adapt([np.nan, 0])
 
 
-def test_multi_maml_must_be_told_the_mode_of_a_goal():
+def test_multi_maml_has_the_prior_of_the_nearest_goals_or_of_what_it_is_told():
     multi = tiny_model("point-2", learner="multi-maml")
-    with pytest.raises(ValueError, match=r"one of \(-5, -5\), \(5, 5\); got None"):
-        multi.adapt([5.0, 5.0])
     told = [multi.adapt([5.0, 5.0], mode=mode).act(np.ones(4)) for mode in multi.modes]
     assert (told[0] != told[1]).all()
+    np.testing.assert_array_equal(multi.adapt([5.0, 5.0]).act(np.ones(4)), told[1])
     assert multi.adapt(mode="(5, 5)").embedding is None
 
 

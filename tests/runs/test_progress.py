@@ -19,7 +19,7 @@ def clock(monkeypatch):
     return now
 
 
-def shown(clock, total, *, terminal):
+def shown(clock, total, *, terminal, validated=None):
     """All that is printed of a run that compiles for a minute and then makes ten iterations a second."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=300)
     with progress("run", total, 20, console) as report:
@@ -30,6 +30,8 @@ def shown(clock, total, *, terminal):
             report(step, {"loss": 1.0})
         clock.seconds += 99
         report(1040, {"loss": 0.5})
+        if validated:
+            report(1040, validated)
     return console.file.getvalue()
 
 
@@ -49,6 +51,12 @@ def test_lines_say_how_fast_it_goes_and_how_long_it_still_takes(clock):
     first, last = shown(clock, 7040, terminal=False).splitlines()[::2]
     assert first == "run  30/7040  loss 2"
     assert last == "run  1040/7040  it/s 10  loss 0.5  left 10.0 min"
+
+
+def test_the_end_is_said_once_though_it_is_reported_before_and_after_validation(clock):
+    text = shown(clock, 1040, terminal=False, validated={"query": 0.4})
+    assert text.splitlines()[-1] == "run  1040/1040  it/s 10  query 0.4  left 0.0 min"
+    assert text.count("1040/1040") == 1
 
 
 def test_peak_memory_is_in_bytes():

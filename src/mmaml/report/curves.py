@@ -60,23 +60,18 @@ def learning_curves(runs: Sequence[Run]) -> Figure | None:
 
 @matplotlib.rc_context(STYLE)
 def adaptation_curves(runs: Sequence[Run]) -> Figure | None:
-    """Result against the number of gradient steps, with 95 % confidence intervals.
-
-    A stage without modulation stands before step 0.
-    """
+    """Result against the number of gradient steps, with 95 % confidence intervals."""
     results = finished(runs)
     if not results:
         return None
     figure, axes = _chart()
     for i, _, result in results:
         stages = result["stages"]
-        x = [stage["steps"] if stage.get("modulated", True) else -1 for stage in stages]
-        mean, ci95 = (np.array([stage[key] for stage in stages]) for key in ("mean", "ci95"))
+        x, mean, ci95 = (np.array([stage[key] for stage in stages]) for key in ("steps", "mean", "ci95"))
         axes.errorbar(x, mean, ci95, color=colour(i), linestyle=line_style(i), marker="o", markersize=4, capsize=3)
     for reference in references(runs):
         axes.axhline(reference["mean"], **_REFERENCE_LINE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "unmodulated" if x == -1 else f"{x:g}"))
     _clip_below_zero(axes, results)
     axes.set(xlabel="gradient steps on a new task", ylabel=metric_name(results[0][2]))
     return figure

@@ -97,11 +97,11 @@ def references(runs: Sequence[Run]) -> list[Reference]:
 
 
 def before_and_after(result: Result) -> tuple[Stage | None, Stage | None]:
-    """The stages before any gradient step (modulated, if the learner modulates) and after the last one.
+    """The stages before any gradient step and after the last one.
 
     Either is `None` if there is no such stage: a learner that takes no gradient step has none after them.
     """
-    before = next((s for s in result["stages"] if s["steps"] == 0 and s.get("modulated", True)), None)
+    before = next((stage for stage in result["stages"] if stage["steps"] == 0), None)
     after = final(result)
     return before, after if after["steps"] > 0 else None
 

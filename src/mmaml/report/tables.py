@@ -70,6 +70,7 @@ def results_table(runs: Sequence[Run]) -> Table:
     """What every run of a setting achieved before and after its gradient steps; references last.
 
     There is a column for the difference to each run's own reference, paired task by task, if a run has one.
+    Where a learner modulates only with its first step, as policies do, the first column is not said to be modulated.
     """
     limits = references(runs)
     paired = any("excess" in result for _, _, result in finished(runs))
@@ -90,7 +91,9 @@ def results_table(runs: Sequence[Run]) -> Table:
         rows.append(Row(run.label, (*cells, *_effort(run)), i))
     for limit in limits:
         rows.append(Row(limit["name"], ("–", "–", _estimate(limit), *("–" for _ in (*difference, *_EFFORT)))))
-    return Table(("learner", "post-modulation", "post-adaptation", *difference, *_EFFORT), _mark_best(rows, runs))
+    late = any(not stage.get("modulated", True) for _, _, result in finished(runs) for stage in result["stages"])
+    before = "before any step" if late else "post-modulation"
+    return Table(("learner", before, "post-adaptation", *difference, *_EFFORT), _mark_best(rows, runs))
 
 
 def stages_table(runs: Sequence[Run]) -> Table:
@@ -161,9 +164,7 @@ def _broken_at_hyphens(words: str) -> Text:
 
 
 def stage_name(stage: Stage) -> str:
-    """`unmodulated`, `0 steps`, `1 step`, `2 steps`, …"""
-    if not stage.get("modulated", True):
-        return "unmodulated"
+    """`0 steps`, `1 step`, `2 steps`, …"""
     return f"{stage['steps']} step" + "s" * (stage["steps"] != 1)
 
 

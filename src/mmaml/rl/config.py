@@ -1,5 +1,6 @@
 """What a run of meta-reinforcement learning is made of."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +85,8 @@ class PolicyConfig(ExperimentConfig):
         for option in ("discount", "gae_lambda"):
             require(0 <= (value := getattr(self, option)) <= 1, option, value, "between 0 and 1")
         require(0 < self.clip < 1, "clip", self.clip, "between 0 and 1")
-        require(self.kl_penalty >= 0, "kl_penalty", self.kl_penalty, "0 or more")
-        require(self.max_kl > 0, "max_kl", self.max_kl, "greater than 0")
+        require(0 <= self.kl_penalty < math.inf, "kl_penalty", self.kl_penalty, "0 or more, and finite")
+        require(0 < self.max_kl < math.inf, "max_kl", self.max_kl, "greater than 0, and finite")
 
     @property
     def short_name(self) -> str:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mmaml.rl.envs.ant import Ant
 from mmaml.rl.envs.cheetah import CheetahLocation, CheetahSpeed
@@ -21,6 +22,7 @@ from mmaml.rl.envs.point_mass import PointMass
 from mmaml.rl.envs.reacher import Reacher
 from mmaml.rl.pictures.camera import Camera, camera_for
 from mmaml.rl.pictures.plane import Plane
+from mmaml.rl.tasks import drawn_task, given_task
 from mmaml.runs.errors import UserError
 
 
@@ -78,29 +80,35 @@ class TaskEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         tasks = self.environment.sample_tasks(self._key(), n)
         return [jax.tree.map(lambda leaf, i=i: leaf[i], tasks) for i in range(n)]
 
-    def set_task(self, task: GoalTask) -> None:
-        """The task of all episodes from the next `reset` on.
+    def set_task(self, task: GoalTask | ArrayLike) -> None:
+        """The task of all episodes from the next `reset` on, or its goal alone.
 
-        Raises `ValueError` if the goal has not the environment's dimension.
+        Raises `ValueError` if the goal has not the environment's dimension, or is not finite.
         """
-        wanted = jax.eval_shape(lambda: self.environment.sample_tasks(jr.key(0), 1)).goal.shape[1:]
-        if task.goal.shape != wanted:
-            raise ValueError(f"the task's goal has shape {task.goal.shape}; this environment's have {wanted}")
-        self._task = task
+        goal, mode = (task.goal, int(task.mode)) if isinstance(task, GoalTask) else (task, None)
+        self._task = jax.tree.map(lambda leaf: leaf[0], given_task(self.environment, goal, mode))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Begin an episode; `options` are ignored."""
         super().reset(seed=seed)
-        task = self.sample_tasks(1)[0] if self._task is None else self._task
-        self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
+        if self._task is None:
+            # One alone would always be of the first mode where modes take turns.
+            self._drawn = drawn_task(self.environment, None, seed=int(self.np_random.integers(2**31)))
+        else:
+            self._drawn = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self._task)
         self._state = self._reset(self._key()[None], self._drawn)
         self._seen.clear()
         self._done.clear()
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
-        """One step with an action that is clipped to the action space. Never says that the episode is over."""
+        """One step with an action that is clipped to the action space. Never says that the episode is over.
+
+        Raises `ValueError` for an action of another shape, or not finite.
+        """
         action = np.asarray(action, np.float32)
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
+            raise ValueError(f"the action {action} does not fit; give finite numbers of {self.action_space}.")
         self._state, reward = self._step(self._state, action[None], self._drawn)
         if self.render_mode is not None:
             self._done.append(action.copy())

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from numpy.typing import ArrayLike
 
 from mmaml.core.inner import whole_steps
-from mmaml.core.learners import AbstractLearner, MultiMAML
+from mmaml.core.learners import AbstractLearner
 from mmaml.core.network import TaskModel
 from mmaml.core.task import mode_index
 from mmaml.experiments.modelfile import fill_learner, write_model
@@ -82,15 +82,16 @@ class PolicyModel:
         """Act in one task, learn from it, and act again: the policy after `steps` gradient steps (default: as trained).
 
         `task` is a goal, or in an environment of the user's own what its `set_task` takes. By default it is the first
-        of `mode` (default: of all) among those drawn with `seed`, which also decides the episodes. Multi-MAML must be
-        told the `mode` of a given task.
+        of `mode` (default: of all) among those drawn with `seed`, which also decides the episodes. A given task is of
+        the kind that `mode_of` of the user's own environment says, or whose goals lie nearest, unless its `mode` is
+        told; Multi-MAML takes the prior of that kind.
 
         Raises `ValueError` for what does not fit, and `RunFailed` if a simulation breaks down.
         """
         steps = self.learner.inner.steps if steps is None else whole_steps(steps)
-        environment, given = self.exploration.environment, task is not None
-        index = mode_index(mode, self.modes, needed=given and isinstance(self.learner, MultiMAML))
-        alone = given_task(environment, task, index or 0) if given else drawn_task(environment, index, seed)
+        environment = self.exploration.environment
+        index = mode_index(mode, self.modes)
+        alone = drawn_task(environment, index, seed) if task is None else given_task(environment, task, index)
         _, episode_key = task_and_episode_keys(seed)
         explored = self.exploration.explore(self.learner, alone, jr.split(episode_key, 1), steps)
         policy, alone = jax.tree.map(lambda leaf: leaf[0], (explored.models, alone))

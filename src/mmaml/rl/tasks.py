@@ -24,26 +24,31 @@ def task_and_episode_keys(seed: int) -> tuple[PRNGKeyArray, PRNGKeyArray]:
 
 
 def drawn_task(environment: Environment, mode: int | None, seed: int) -> Any:
-    """A batch of one task: the first of `mode`, or of all, among those drawn with `seed`.
+    """A batch of one task: one of `mode`, or of all, among those drawn with `seed`.
 
     Raises `ValueError` if none of many is of the mode.
     """
     count, (task_key, _) = 20 * len(environment.modes), task_and_episode_keys(seed)
     for key in jr.split(task_key, DRAWS):
         tasks = environment.sample_tasks(key, count)
-        found = [i for i, number in enumerate(np.asarray(tasks.mode).tolist()) if mode in (None, number)]
+        # The first of a batch would be of the first mode where modes take turns.
+        order = jr.permutation(jr.fold_in(key, 1), count)
+        found = [i for i in order.tolist() if mode in (None, int(tasks.mode[i]))]
         if found:
-            return jax.tree.map(lambda leaf, first=found[0]: leaf[first : first + 1], tasks)
+            return jax.tree.map(lambda leaf, i=found[0]: leaf[i : i + 1], tasks)
     raise ValueError(
         f"none of {DRAWS * count} tasks drawn with the seed {seed} is of the mode {environment.modes[mode or 0]!r}; "
         "take another mode or seed."
     )
 
 
-def given_task(environment: Environment, task: Any, mode: int) -> Any:
+def given_task(environment: Environment, task: Any, mode: int | None = None) -> Any:
     """A batch of one task: the goal `task`, or what `set_task` of the user's own environment takes.
 
-    Raises `ValueError` unless it is like those that the environment draws.
+    Its kind is `mode`, or by default what the environment takes it for.
+
+    Raises `ValueError` unless it is like those that the environment draws, and for a `mode` that the user's own
+    environment says it is not of.
     """
     batch = environment.sample_tasks(jr.key(0), 1)
     name = "goal" if isinstance(batch, GoalTask) else "task"
@@ -62,4 +67,5 @@ def given_task(environment: Environment, task: Any, mode: int) -> Any:
     except (TypeError, ValueError) as error:
         like = jax.tree.map(lambda leaf: np.asarray(leaf)[0], wanted)
         raise ValueError(f"the {name} {task!r} does not fit ({error}); give finite numbers such as {like!r}.") from None
+    mode = environment.mode_of(jax.tree.map(lambda leaf: leaf[0], fitted), mode)
     return eqx.tree_at(lambda t: (getattr(t, name), t.mode), batch, (fitted, jnp.array([mode])))

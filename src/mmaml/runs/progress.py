@@ -81,15 +81,22 @@ def progress(title: str, total: int, start: int, console: Console, seconds_betwe
             yield live
         return
 
-    def lines(step: int, numbers: dict[str, float]) -> None:
-        nonlocal last
-        seconds = pace.seconds(step)
-        tell_cost(step, seconds)
-        if time.monotonic() - last < seconds_between and step < total:
-            return
-        last = time.monotonic()
-        left = "" if seconds is None else f"  left {(total - step) * seconds / 60:.1f} min"
-        line = f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}"
+    unsaid = ""
+
+    def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def lines(step: int, numbers: dict[str, float]) -> None:
+        nonlocal last, unsaid
+        seconds = pace.seconds(step)
+        tell_cost(step, seconds)
+        left = "" if seconds is None else f"  left {(total - step) * seconds / 60:.1f} min"
+        unsaid = f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}"
+        if time.monotonic() - last >= seconds_between and step < total:
+            last = time.monotonic()
+            say(unsaid)
+            unsaid = ""
+
     yield lines
+    if unsaid:
+        say(unsaid)

@@ -127,7 +127,8 @@ def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) 
             raise _lost(folder, path)
         if step is None:
             raise UserError(
-                f"{folder.path} has no checkpoint yet. Start it again with {command('resume', folder.path)}."
+                f"{folder.path} has no checkpoint yet. Go on with {command('resume', folder.path)}; if it failed "
+                "before its first one, mend the cause and train it again with --overwrite."
             )
         return step, trainer.learner_at(checkpoints.restore(step, trainer.initial_state()))
 

@@ -52,6 +52,13 @@ class AbstractEnvironment(eqx.Module):
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> Any:
         """Draw a batch of `n` tasks that depends on `key` alone: a pytree of arrays, one of them named `mode`."""
 
+    @abc.abstractmethod
+    def mode_of(self, given: Any, told: int | None) -> int:
+        """The kind of a goal, or of what the user's own `set_task` takes, of which a person has `told` what it is.
+
+        Raises `ValueError` if that is known not to be so.
+        """
+
     def mode_label(self, mode: int) -> str:
         """What all tasks of a mode ask for, in few words."""
         return self.modes[mode]
@@ -92,6 +99,10 @@ class AbstractGoalEnvironment(AbstractEnvironment):
     @abc.abstractmethod
     def sample_tasks(self, key: PRNGKeyArray, n: int) -> GoalTask:
         """Draw a batch of `n` tasks: a pure function of `key` that can be jitted (`n` is static)."""
+
+    def mode_of(self, given: Float[np.ndarray, " size"], told: int | None) -> int:
+        """The cluster whose centre is nearest, unless another is told."""
+        return self.goals.nearest(given) if told is None else told
 
     @abc.abstractmethod
     def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:

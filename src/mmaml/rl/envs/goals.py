@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
@@ -32,6 +33,11 @@ class GoalClusters(eqx.Module):
     def names(self) -> tuple[str, ...]:
         """Names of the clusters: the coordinates of their centres, as in "(-5, 5)"."""
         return tuple(f"({', '.join(f'{x:.3g}' for x in centre)})" for centre in self.centres)
+
+    def nearest(self, goal: Float[np.ndarray, " size"]) -> int:
+        """Number of the cluster whose centre is nearest to a goal, of which further coordinates do not count."""
+        centres = np.array(self.centres)
+        return int(np.linalg.norm(centres - goal[: centres.shape[1]], axis=1).argmin())
 
     def sample(self, key: PRNGKeyArray, n: int) -> GoalTask:
         """`n` tasks with goals of the centres' dimension: a pure function of `key` that can be jitted."""

@@ -34,6 +34,8 @@ PAUSE = 15
 """How many frames the end of an episode stays."""
 LINE_HEIGHT = 24
 """Of the caption, in pixels."""
+NARROWEST = 400
+"""A caption takes about as many pixels."""
 
 Frame = UInt8[np.ndarray, "height width 3"]
 
@@ -70,7 +72,10 @@ def video(model: PolicyModel, task: Any, seed: int) -> Iterator[Frame]:
     name = environment.task_label(jax.tree.map(lambda leaf: leaf[0], task))
     with _filmed(model, task, seed, steps) as (examples, films):
         for phase, episodes, film in zip(examples.phases, examples.episodes, films, strict=True):
-            so_far = np.asarray(episodes.rewards[0, 0]).cumsum()
+            rewards = np.asarray(episodes.rewards[0, 0])
+            # Pictures are of before a step, but the last one stays for the whole episode.
+            so_far = rewards.cumsum() - rewards
+            so_far[last] = rewards.sum()
             for step, picture in zip(steps, film, strict=True):
                 frame = captioned(picture, f"{model.config.environment}, {name}", f"{phase}: return {so_far[step]:.1f}")
                 yield from [frame] * (PAUSE if step == last else 1)
@@ -107,8 +112,10 @@ def _film_own(
     return examples, ((pictures + pictures[-1:] * len(steps))[: len(steps)] for pictures in recorder.episodes)
 
 
-def captioned(picture: Frame, *lines: str) -> UInt8[np.ndarray, "taller width 3"]:
-    """The picture under lines of text."""
+def captioned(picture: Frame, *lines: str) -> UInt8[np.ndarray, "taller wider 3"]:
+    """The picture under lines of text, enlarged by a whole factor where it is too small for them."""
+    larger = -(-NARROWEST // picture.shape[1])
+    picture = picture.repeat(larger, 0).repeat(larger, 1)
     height, width, _ = picture.shape
     page = Image.new("RGB", (width, height + LINE_HEIGHT * len(lines)), PAPER)
     page.paste(Image.fromarray(picture), (0, LINE_HEIGHT * len(lines)))

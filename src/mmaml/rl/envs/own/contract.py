@@ -147,10 +147,13 @@ def _require_shape(env: Any, observation: Any, shape: tuple[int, ...]) -> None:
 
 
 def horizon_of(env: Any) -> int:
-    """Steps of an episode. Raises `UserError` if the environment does not say."""
-    horizon = attribute(env, "horizon")
-    if horizon is None and env.spec is not None:
-        horizon = env.spec.max_episode_steps
+    """Steps of an episode: the environment's `horizon`, or a time limit that is shorter.
+
+    Raises `UserError` if it does not say.
+    """
+    limits = [attribute(env, name) for name in ("horizon", "_max_episode_steps")]
+    limits = [limit for limit in limits if limit is not None]
+    horizon = min(limits, default=None) if all(isinstance(limit, Integral) for limit in limits) else limits[0]
     if horizon is None:
         raise UserError(
             f"{name_of(env)} does not say how long an episode is: give it an attribute `horizon`, or make it with "

@@ -1,5 +1,6 @@
 """Environments of your own: any `gymnasium.Env` of vectors whose task can be set."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,11 +27,15 @@ from mmaml.rl.envs.own.contract import (
     require_step,
     stack_tasks,
 )
-from mmaml.runs.errors import RunFailed, UserError
+from mmaml.runs.errors import Note, RunFailed, UserError
 
 
 TRIAL_STEPS = 5
 """How far an environment is tried before it is trusted."""
+GREATEST = 1e15
+"""No observation or reward may be greater: its square, summed up, would not fit into single precision."""
+LARGE = 10.0
+"""Observations beyond this say little to a policy of tanh units, and nothing more to the baseline, which clips them."""
 
 
 class OwnTask(eqx.Module):
@@ -41,10 +46,11 @@ class OwnTask(eqx.Module):
 
 
 class OwnState(NamedTuple):
-    """What was seen last in each episode, and which have ended."""
+    """What was seen last in each episode, which have ended, and how many steps all have made, or would have."""
 
     observations: Float[np.ndarray, "episodes observation"]
     over: Bool[np.ndarray, " episodes"]
+    steps: int
 
 
 class Workers:
@@ -136,6 +142,16 @@ class OwnEnvironment(AbstractBatchEnvironment):
         """Names of the kinds of task, in the order of `OwnTask.mode`."""
         return self._modes
 
+    def mode_of(self, given: PyTree, told: int | None) -> int:
+        """What the user's `mode_of` says. Raises `ValueError` if another was told."""
+        (mode,) = mode_numbers(self._workers.first(1)[0], [given], len(self.modes))
+        if told not in (None, mode):
+            raise ValueError(
+                f"{self._workers.name} says that the task {given!r} is of the mode {self.modes[mode]!r}, not "
+                f"{self.modes[told]!r}; leave the mode out."
+            )
+        return mode
+
     def scale(self, action: Float[Array, "*batch action"]) -> Array:
         """A policy's action, nominally within ±10, in the environment's units; for a choice its number."""
         if self.discrete:
@@ -158,13 +174,13 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def reset(self, keys: Key[Array, " episodes"], task: OwnTask) -> OwnState:
         """Set the task of each episode and begin it, with a seed drawn from its key."""
         count = len(task.mode)
-        state = OwnState(np.zeros((count, self.observation_size), np.float32), np.zeros(count, bool))
+        state = OwnState(np.zeros((count, self.observation_size), np.float32), np.zeros(count, bool), 0)
         for i, (env, seed) in enumerate(zip(self._workers.first(count), _seeds(keys), strict=True)):
             attribute(env, "set_task")(jax.tree.map(lambda leaf, i=i: leaf[i], task.task))
             result = env.reset(seed=seed)
             require_reset(env, result, state.observations.shape[1:])
             state.observations[i] = result[0]
-        return self._now(state, np.zeros(count, np.float32))
+        return self._now(state, np.zeros(count, np.float32), task)
 
     def observe(self, state: OwnState) -> Float[np.ndarray, "episodes observation"]:
         """What the environments returned last."""
@@ -176,7 +192,6 @@ class OwnEnvironment(AbstractBatchEnvironment):
         Raises `RunFailed` if actions, observations or rewards are not finite, and `ValueError` for a state that is
         not the latest.
         """
-        del task
         if state is not self._workers.latest:
             raise ValueError("only the latest state of your own environments can be stepped")
         require_finite_actions(np.asarray(action))
@@ -190,15 +205,20 @@ class OwnEnvironment(AbstractBatchEnvironment):
             require_step(envs[i], result, shape)
             observations[i], rewards[i], terminated, truncated, _ = result
             over[i] = terminated or truncated
-        return self._now(OwnState(observations, over), rewards), rewards
+        return self._now(OwnState(observations, over, state.steps + 1), rewards, task), rewards
 
-    def _now(self, state: OwnState, rewards: Float[np.ndarray, " episodes"]) -> OwnState:
-        finite = np.isfinite(state.observations).all(axis=1) & np.isfinite(rewards)
-        if not finite.all():
-            raise RunFailed(
-                f"{self._workers.name} gave observations or rewards that are not finite in {(~finite).sum()} of "
-                f"{len(finite)} episodes."
-            )
+    def _now(self, state: OwnState, rewards: Float[np.ndarray, " episodes"], task: OwnTask) -> OwnState:
+        for what, values in (("observation", state.observations), ("reward", rewards[:, None])):
+            unusable = np.flatnonzero(~(np.abs(values) <= GREATEST).all(axis=1))
+            if len(unusable):
+                first = unusable[0]
+                of_task = jax.tree.map(lambda leaf, i=first: np.asarray(leaf)[i], task.task)
+                after = f"after {state.steps} steps" if state.steps else "after reset"
+                raise RunFailed(
+                    f"{self._workers.name} {after} gave the {what} {values[first].squeeze()} in the task {of_task!r}, "
+                    f"and others like it in {len(unusable)} of {len(values)} episodes; all must be finite and at "
+                    f"most {GREATEST:.0e}, so that their squares are finite, too."
+                )
         self._workers.latest = state
         return state
 
@@ -218,8 +238,17 @@ class OwnEnvironment(AbstractBatchEnvironment):
                     raise UserError(
                         f"{self._workers.name}: after the same reset(seed=…), {method} does not give the same "
                         f"again{where}. Draw with self.np_random only, begin reset with super().reset(seed=seed), set "
-                        "there all that an episode changes, and draw nothing where an environment is made."
+                        "there all that an episode changes, draw nothing where an environment is made, and let no "
+                        "wrapper carry statistics from one episode to the next (as NormalizeObservation does)."
                     )
+        largest = max(np.abs(state.observations).max() for state in [first["reset"], *(s for s, _ in first["step"])])
+        if largest > LARGE:
+            warnings.warn(
+                f"{self._workers.name} gives observations as large as {largest:.3g}; policies learn well where they "
+                "are about as large as 1: scale them, with gymnasium.wrappers.TransformObservation, say.",
+                Note,
+                stacklevel=2,
+            )
 
     def _trial(self, tasks: OwnTask) -> dict[str, PyTree]:
         """How two episodes begin, and what comes of a few actions, which are always the same."""
