@@ -81,10 +81,10 @@ class PolicyModel:
     ) -> AdaptedPolicy:
         """Act in one task, learn from it, and act again: the policy after `steps` gradient steps (default: as trained).
 
-        `task` is a goal, or in an environment of the user's own what its `set_task` takes. By default it is the first
-        of `mode` (default: of all) among those drawn with `seed`, which also decides the episodes. A given task is of
-        the kind that `mode_of` of the user's own environment says, or whose goals lie nearest, unless its `mode` is
-        told; Multi-MAML takes the prior of that kind.
+        `task` is a goal, or in an environment of the user's own what its `set_task` takes. By default it is one of
+        `mode` (default: of any) that is drawn with `seed`, which also decides the episodes. A given task is of the kind
+        that `mode_of` of the user's own environment says, or whose goals lie nearest, unless its `mode` is told;
+        Multi-MAML takes the prior of that kind.
 
         Raises `ValueError` for what does not fit, and `RunFailed` if a simulation breaks down.
         """

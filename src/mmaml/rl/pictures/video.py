@@ -41,7 +41,7 @@ Frame = UInt8[np.ndarray, "height width 3"]
 
 
 def write_video(model: PolicyModel, path: Path, mode: str | None = None, seed: int = 0) -> None:
-    """Film a task, the first of `mode` (default: of all) among those drawn with `seed`.
+    """Film a task of `mode` (default: of any) that is drawn with `seed`.
 
     The suffix of `path` is .gif or .mp4. Raises `UserError` for another one or an unknown mode, if something is
     missing that is needed to draw or encode, the user's own environment does not draw itself, or the file cannot be

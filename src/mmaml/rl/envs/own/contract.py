@@ -151,7 +151,7 @@ def horizon_of(env: Any) -> int:
 
     Raises `UserError` if it does not say.
     """
-    limits = [attribute(env, name) for name in ("horizon", "_max_episode_steps")]
+    limits = [attribute(env, name) for name in ("horizon", "_max_episode_steps")]  # the latter is TimeLimit's
     limits = [limit for limit in limits if limit is not None]
     horizon = min(limits, default=None) if all(isinstance(limit, Integral) for limit in limits) else limits[0]
     if horizon is None:
