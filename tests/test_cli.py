@@ -170,7 +170,7 @@ def test_a_run_that_crashed_before_its_first_checkpoint_begins_anew(capsys, run)
         (run / name).unlink()
     drop_metrics_after(run / "metrics.jsonl", 1)
     code, _, err = mmaml_command(capsys, "evaluate {}", run)
-    assert code == 2 and f"has no checkpoint yet. Start it again with `mmaml resume {run}`" in err
+    assert code == 2 and f"has no checkpoint yet. Go on with `mmaml resume {run}`" in err
     assert mmaml_command(capsys, "resume {}", run)[0] == 0
     assert [row["step"] for row in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
 
@@ -303,7 +303,7 @@ def test_python_evaluates_what_the_command_line_does(capsys, run):
     )
     stored = json.loads((run / "result.json").read_text())["stages"]
     assert mmaml.evaluate(str(run))["stages"] == stored and (run / "report.html").is_file()
-    with pytest.raises(UserError, match="--tasks is 1, but must be at least 2"):
+    with pytest.raises(UserError, match="--tasks is 1, but must be a whole number, at least 2"):
         mmaml.evaluate(run, tasks=1)
 
 
@@ -409,7 +409,7 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
     assert "Traceback" not in err and not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("option", "allowed"), [("--tasks 1", "at least 2"), ("--steps -1", "0 or more")])
+@pytest.mark.parametrize(("option", "allowed"), [("--tasks 1", "a whole number, at least 2"), ("--steps -1", "a whole number, 0 or more")])
 def test_an_evaluation_that_cannot_be_is_refused(capsys, run, option, allowed):
     before = (run / "result.json").read_bytes()
     name, value = option.split()

@@ -40,3 +40,4 @@ from mmaml.runs.devices import prepare_jax as prepare_jax
 from mmaml.runs.errors import Interrupted as Interrupted
 from mmaml.runs.errors import RunFailed as RunFailed
 from mmaml.runs.errors import UserError as UserError
+from mmaml.supervised.use import AdaptedTask as AdaptedTask

@@ -70,8 +70,8 @@ def evaluate(run: str | Path, *, tasks: int | None = None, steps: int | None = N
     so that it can be used as it is. With `tasks` or `steps` of your own nothing is written, so that a run can be looked
     at while it trains.
 
-    Raises `UserError` for fewer than two `tasks`, negative `steps`, a run that has no checkpoint yet, or one that is
-    being trained, unless nothing is to be written.
+    Raises `UserError` for `tasks` or `steps` that are no whole numbers or too few (at least 2 and 0), a run that has no
+    checkpoint yet, or one that is being trained, unless nothing is to be written.
     """
     folder = RunFolder.open(Path(run))
     prepare_jax()
@@ -163,8 +163,8 @@ def load(path: str | Path) -> Any:
                     f"of what it has learnt so far with {command('evaluate', path)}."
                 )
             raise UserError(
-                f"{path} holds no model, only how it was evaluated. If its checkpoints are there, "
-                f"{command('resume', path)} goes on and makes one."
+                f"{path} holds no model, only how it was evaluated. If its checkpoints are there, make one of them "
+                f"with {command('evaluate', path)}, or go on with {command('resume', path)}."
             )
         if (result := read_result(folder)) and result["trained"] < result["planned"]:
             message = f"{path} was stopped at {result['trained']} of {result['planned']} meta-iterations"

@@ -139,8 +139,8 @@ def reproduce(
             workshop have the workshop paper's images and reinforcement learning.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
-        settings: Columns to fill; default: all.
-        methods: Rows to fill; default: all.
+        settings: Columns to fill, such as '2 modes' '5 modes'; an unknown name lists them. Default: all.
+        methods: Rows to fill, such as maml mmaml-film; an unknown name lists them. Default: all.
         seeds: Runs of each cell.
         json: Print the table's cells as JSON, progress on standard error.
     """
@@ -195,7 +195,8 @@ def adapt(
         print(predictions.to_csv(), end="")
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if score := predictions.score:
-        console.print(f"{score.name.capitalize()}: {score.value:.4g} over {score.queries} with known answers.")
+        known = "query" if score.queries == 1 else "queries"
+        console.print(f"{score.name.capitalize()}: {score.value:.4g} over {score.queries} {known} with known answers.")
     if (neighbours := predictions.mode_neighbours) and len(model.modes) > 1:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in neighbours.items())
         console.print(f"The training tasks most like this one: {shares}.")

@@ -1,6 +1,7 @@
 """What is shown of a run while it goes on."""
 
 import io
+import re
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -57,6 +58,17 @@ def test_the_end_is_said_once_though_it_is_reported_before_and_after_validation(
     text = shown(clock, 1040, terminal=False, validated={"query": 0.4})
     assert text.splitlines()[-1] == "run  1040/1040  it/s 10  query 0.4  left 0.0 min"
     assert text.count("1040/1040") == 1
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_a_bar_keeps_how_far_it_is_and_the_time_left_whatever_the_numbers_are(clock, width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    numbers = {f"number_{i}": 0.5 for i in range(9)} | {"loss": 2.0}
+    with progress("a-run-with-a-long-name-as-they-have-by-default", 5000, 0, console) as report:
+        report(4000, numbers)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", console.file.getvalue()).splitlines()
+    assert any("4,000/5,000" in line and " left " in line and len(line) <= width for line in lines)
+    assert any(line.startswith("  loss 2  number_0 0.5") for line in lines)
 
 
 def test_peak_memory_is_in_bytes():

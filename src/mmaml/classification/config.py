@@ -48,8 +48,9 @@ class ClassificationConfig(SupervisedConfig):
     image_size: int | None = None
     """Side of the images in pixels; default: 84 for the `paper` budget, else 28."""
     augment: bool = False
-    """Whether images of training episodes are moved a little and every other one mirrored, which keeps few classes from
-    being learnt by heart; not those of Omniglot, whose classes are turned instead."""
+    """Images of training episodes are moved a little and every other one mirrored, which keeps few classes from being
+    learnt by heart, but not those of Omniglot, whose classes are turned instead; with `--no-augment` all stay as they
+    are."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of the blocks of the task network and of the encoder."""

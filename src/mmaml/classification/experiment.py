@@ -33,7 +33,9 @@ from mmaml.supervised.use import landmarks
 VALIDATION_TASKS = 200
 TASKS_AT_ONCE = 20
 
-REFERENCES = {"nearest mean picture": "takes a picture for the class whose mean support picture differs least from it"}
+REFERENCES = {
+    "nearest mean picture": "is right where a picture is of the class whose mean support picture differs least from it"
+}
 """What stands beside a result, by name."""
 
 
@@ -98,7 +100,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         if config.data:
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
-            more["note"] = f"The test classes are {classes}; intervals do not say how it does on others."
+            more["note"] = f"The test classes are {classes}; intervals do not cover other classes."
             judges.append(lambda drawn: np.asarray(nearest_mean(drawn, config.way), np.float64))
         values, modes, *others = _of_tasks(self.sources.test, jr.key(EVALUATION_SEED), tasks, *judges)
         reference = ("nearest mean picture", others[0]) if others else None

@@ -32,7 +32,7 @@ from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, output
 class AdaptedClassifier(AdaptedTask):
     """The model of one task. `predict`, `predict_proba`, `score` and `classes_` as in scikit-learn.
 
-    `embedding` and `mode_neighbours` as in `AdaptedTask`.
+    `embedding` and `mode_neighbours` as in `mmaml.AdaptedTask`.
     """
 
     def __init__(
@@ -133,11 +133,10 @@ class ClassificationModel:
         except TypeError as error:
             raise ValueError(f"labels must be of one kind, all numbers or all texts: {error}.") from error
         if not 2 <= len(classes) <= self.config.way:
-            more = f" Train one with --way {len(classes)} for more." if len(classes) > 1 else ""
-            raise ValueError(
-                f"there are {len(classes)} classes; this model was trained to tell {self.config.way} apart and takes "
-                f"2 to {self.config.way}.{more}"
-            )
+            most = self.config.way
+            takes = "2" if most == 2 else f"2 to {most}"
+            more = f" Train one with --way {len(classes)} for more." if len(classes) > most else ""
+            raise ValueError(f"the labels are of {len(classes)} classes; this model takes {takes}.{more}")
         support = Samples(jnp.asarray(inputs), jnp.asarray(targets))
         adapted = adapt_to(self.learner, support, cross_entropy, steps=steps, mode=mode, modes=self.modes)
         side, channels = self.config.side, self.channels
@@ -164,7 +163,7 @@ def _listed(images: Any) -> list[Any]:
     numbers = isinstance(images, np.ndarray) and images.dtype.kind not in "OUS"
     one_array = numbers and (images.ndim < 3 or images.shape[2:] in ((1,), (3,)))
     if one_array or isinstance(images, str | Path | Image.Image):
-        raise ValueError("images are a single one; give a list, of that one only if need be.")
+        raise ValueError("a single image was given; give a list, [image], of it or of several.")
     images = list(images)
     if not images:
         raise ValueError("there are no images; give at least one.")

@@ -33,7 +33,7 @@ class ExperimentConfig(abc.ABC):
     modulation: str = "film"
     """How the task embedding acts on the network's blocks."""
     budget: Budget = "cpu"
-    """How much is spent: seconds, minutes, an hour or so on two cores, or what the paper spent."""
+    """How much is spent: a minute, minutes, an hour or two on two cores, or what the paper spent."""
     seed: int = 0
     """Fixes the run."""
     meta_iterations: int | None = None

@@ -1,6 +1,7 @@
 """The evaluation of a run: its `result.json` and the values of single tasks beside it."""
 
 from contextlib import nullcontext
+from numbers import Integral
 
 import equinox as eqx
 import numpy as np
@@ -34,8 +35,8 @@ def evaluate_run(
     task. Raises `UserError` for fewer than two `tasks`, which have no interval, or fewer than no `steps`, and for a run
     that is being trained, unless nothing is to be written.
     """
-    require(tasks is None or tasks >= 2, "tasks", tasks, "at least 2")
-    require(steps is None or steps >= 0, "steps", steps, "0 or more")
+    require(tasks is None or _is_whole(tasks, 2), "tasks", tasks, "a whole number, at least 2")
+    require(steps is None or _is_whole(steps, 0), "steps", steps, "a whole number, 0 or more")
     # What is written must not be older than what a training has written meanwhile.
     writes = tasks is None and steps is None
     with folder.locked() if writes else nullcontext():
@@ -46,6 +47,10 @@ def evaluate_run(
         if _has_checkpoint(folder, experiment):
             experiment.save_model(learner, folder)
         return write_result(folder, result, evaluation)
+
+
+def _is_whole(number: object, least: int) -> bool:
+    return isinstance(number, Integral) and int(number) >= least
 
 
 def _trained_learner(folder: RunFolder, experiment: AbstractExperiment) -> tuple[int, AbstractLearner]:

@@ -36,8 +36,8 @@ class RegressionConfig(SupervisedConfig):
     """Tasks of each family in a meta-iteration."""
 
     augment: bool = False
-    """Whether training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them
-    from being learnt by heart."""
+    """Training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them from being
+    learnt by heart; with `--no-augment` they stay as they are."""
 
     hidden: tuple[int, ...] = (100, 100, 100)
     """Units of the task network's hidden layers."""
@@ -48,7 +48,8 @@ class RegressionConfig(SupervisedConfig):
     encoder_hidden: int = 40
     """Units of the bidirectional LSTM, each layer and direction."""
     sort_support: bool = True
-    """Read the support points in the order of x (the paper) or as they come (the reference)."""
+    """The encoder reads support points in the order of x (the paper), with `--no-sort-support` as they come (the
+    reference)."""
 
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001 in the paper)."""

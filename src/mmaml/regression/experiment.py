@@ -32,9 +32,10 @@ from mmaml.supervised.use import landmarks
 VALIDATION_TASKS = 1000
 
 REFERENCES = {
-    "bayes-optimal": "knows everything about the tasks but which one it faces: on average, nothing can do better",
+    "bayes-optimal": "knows how tasks are distributed, but not which it faces: on average, nothing can do better",
     "bayes-optimal, told": "is the limit of those who are told what kind of task each is, as Multi-MAML is",
-    "Gaussian process": "fits each task's support points alone, with the kernel that suits the training tasks best",
+    "Gaussian process": "is one fitted to each task's support points alone, with the kernel that suits the training "
+    "tasks best",
 }
 """What stands beside a result, by name."""
 
@@ -91,7 +92,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
             reference = "bayes-optimal, told" if told else "bayes-optimal", optimal
             return Evaluation(errors, modes, {"effective_samples": percentiles(prediction.ess)}, reference=reference)
         count = len(np.unique(files))
-        note = f"Tasks are drawn from {count} held-out files, which are what intervals count."
+        note = f"Tasks are drawn from {count} held-out files; intervals take these, not the tasks, to be independent."
         return Evaluation(errors, modes, {"held_out_files": count, "note": note}, files, self._alone(batch))
 
     def save_model(self, learner: AbstractLearner, folder: RunFolder) -> None:

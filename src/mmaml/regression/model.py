@@ -30,7 +30,7 @@ from mmaml.supervised.use import AdaptedTask, adapt_to, landmark_tensors, output
 class AdaptedRegressor(AdaptedTask):
     """The model of one task. `predict` and `score` as in scikit-learn.
 
-    `embedding` and `mode_neighbours` as in `AdaptedTask`.
+    `embedding` and `mode_neighbours` as in `mmaml.AdaptedTask`.
     """
 
     def __init__(self, model: TaskModel, scaler: Scaler, known: EmbeddedTasks | None, modes: tuple[str, ...]):

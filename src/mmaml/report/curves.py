@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mmaml.report.drawing import INK, STYLE, colour, line_style, plain_log_scale
+from mmaml.report.drawing import INK, PAPER, STYLE, colour, line_style, plain_log_scale
 from mmaml.report.read import Run, final, finished, metric_name, mode_names, references
 from mmaml.runs.result import MeanByMode, Result
 
@@ -30,7 +30,8 @@ def learning_curves(runs: Sequence[Run]) -> Figure | None:
     """Results on fresh tasks against meta-iterations, after adaptation with a 95 % confidence band, and before it."""
     figure = Figure((9.6, 3.1))
     after, before = figure.subplots(1, 2, width_ratios=(2, 1))
-    after.set(title="after adaptation", ylabel="on fresh tasks")
+    measured = [metric_name(result) for *_, result in finished(runs)]
+    after.set(title="after adaptation", ylabel=measured[0] if measured else "on validation tasks")
     before.set(title="before any gradient step")
     for i, run in enumerate(runs):
         rows = [row for row in run.metrics if "query" in row]
@@ -89,7 +90,8 @@ def mode_bars(runs: Sequence[Run]) -> Figure | None:
     for place, (i, _, result) in enumerate(results):
         x = centres + (place - (len(results) - 1) / 2) * width
         mean, ci95 = _of_modes(final(result), names)
-        axes.bar(x, mean, 0.9 * width, color=colour(i))
+        hatch = "///" if line_style(i)[1] else None  # runs may have to share a colour
+        axes.bar(x, mean, 0.9 * width, color=colour(i), hatch=hatch, edgecolor=PAPER, linewidth=0)
         axes.errorbar(x, mean, ci95, fmt="none", ecolor=INK, elinewidth=1, capsize=min(3, 12 * width))
     for reference in references(runs):
         axes.hlines(_of_modes(reference, names)[0], centres - 0.45, centres + 0.45, **_REFERENCE_LINE)

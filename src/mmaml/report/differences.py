@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mmaml.report.estimate import Estimate
 from mmaml.report.read import Run
 from mmaml.runs.statistics import mean_and_ci
 from mmaml.runs.values import Values, read_values
@@ -22,4 +23,5 @@ def _difference(one: tuple[Run, Values], first: tuple[Run, Values]) -> str | Non
     if len(ours.final) != len(theirs.final) or (of_groups and ours.groups is None):
         return None
     difference = mean_and_ci(ours.final - theirs.final, ours.groups)
-    return f"{run.label} minus {baseline.label}, task by task: {difference['mean']:+.3g} ± {difference['ci95']:.3g}."
+    shown = Estimate(difference["mean"], difference["ci95"], signed=True)
+    return f"{run.label} minus {baseline.label}, task by task: {shown}."

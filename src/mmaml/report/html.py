@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mmaml.report.curves import adaptation_curves, learning_curves, mode_bars
 from mmaml.report.differences import differences
 from mmaml.report.drawing import COLOURS, DARK, GRID, INK, MUTED, PAPER, dashes, inline_svg
+from mmaml.report.estimate import Estimate
 from mmaml.report.read import (
     Run,
     before_and_after,
@@ -24,9 +25,9 @@ from mmaml.report.read import (
     plain,
     read_runs,
     references,
+    within,
 )
 from mmaml.report.tables import (
-    Estimate,
     Table,
     meta_iterations,
     modes_table,
@@ -100,7 +101,7 @@ def write_report(
     page = environment.from_string(template).render(
         title=runs[0].label if len(runs) == 1 else f"{len(runs)} runs compared",
         runs=runs,
-        settings=[_setting(name, members, glossary, compare) for name, members in by_setting(runs)],
+        settings=[_setting(name, within(name, members), glossary, compare) for name, members in by_setting(runs)],
         highlights=_highlights(runs[0]) if len(runs) == 1 else [],
         pictures={run.label: found for run in runs if (found := _pictures(run.folder.figures_path, glossary))},
         colours={"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "accent": COLOURS[0]}
@@ -121,7 +122,7 @@ def _setting(name: str, runs: list[Run], glossary: Mapping[str, str], compare: C
         (
             learning_curves(runs),
             "Learning",
-            "Result on fresh tasks while meta-training." + limit,
+            "Result on validation tasks while meta-training; the band is a 95 % interval." + limit,
             True,
         ),
         (adaptation_curves(runs), "Adaptation", "Evaluation after each gradient step on a new task." + limit, False),
@@ -144,6 +145,7 @@ def _notes(runs: list[Run], glossary: Mapping[str, str]) -> list[str]:
     notes = [
         f"Numbers are {metric_name(results[0])}, {better} is better: before any gradient step, and after the last."
     ]
+    notes += ["In bold: the best mean, though intervals may overlap."] * (len(results) > 1)
     known = [reference["name"] for reference in references(runs) if reference["name"] in glossary]
     notes += [f"The row {name} {glossary[name]}." for name in known]
     return notes + differences(runs) + own_notes(runs)
@@ -192,8 +194,8 @@ def _note(path: Path) -> str | None:
     if "neighbour_accuracy" not in numbers:
         return None
     return (
-        f"Neighbour accuracy {numbers['neighbour_accuracy']:.1%}: so often the {numbers['k']} nearest of "
-        f"{numbers['tasks']:,} tasks, in the full embedding, tell what kind a task is."
+        f"Neighbour accuracy {numbers['neighbour_accuracy']:.1%}: for so many of {numbers['tasks']:,} tasks their kind "
+        f"is that of most of their {numbers['k']} nearest neighbours in the full embedding."
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmaml.runs.folder import RunFolder
@@ -69,6 +69,14 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
         return f"{name} ({'; '.join(apart)})" if apart else name
 
     return [(full_name(name, tasks), members) for (name, tasks), members in settings.items()]
+
+
+def within(setting: str, runs: Sequence[Run]) -> list[Run]:
+    """The runs of a setting with labels that do not repeat its name, as far as they then still differ."""
+    short = [run.label.removeprefix(f"{setting}-") for run in runs]
+    if len({*short}) < len(short):
+        return list(runs)
+    return [replace(run, label=label) for run, label in zip(runs, short, strict=True)]
 
 
 def _own_data(run: Run) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mmaml.report.differences import differences
+from mmaml.report.estimate import Estimate
 from mmaml.report.read import (
     Run,
     before_and_after,
@@ -19,24 +20,9 @@ from mmaml.report.read import (
     finished,
     mode_names,
     references,
+    within,
 )
 from mmaml.runs.result import Mean, MeanByMode, Result, Stage
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with half the width of its 95 % confidence interval; `best` if no other run's mean is better."""
-
-    mean: float
-    ci95: float
-    best: bool = False
-    signed: bool = False
-
-    def __str__(self) -> str:
-        size = max(abs(self.mean), self.ci95)
-        usual = size == 0 or 0.01 <= size < 1e6
-        form = (".3f" if size < 100 else ".1f") if usual else ".3g"
-        return f"{self.mean:{'+' if self.signed else ''}{form}} ± {self.ci95:{form}}"
 
 
 _EFFORT = ("meta-iterations", "trained for", "tasks")
@@ -119,7 +105,7 @@ def results_for_terminal(runs: Sequence[Run]) -> Group:
     """
     tables = []
     for setting, labelled in by_setting(runs):
-        members = [replace(run, label=run.label.removeprefix(f"{setting}-")) for run in labelled]
+        members = within(setting, labelled)
         results = results_table(members)
         keep = len(results.columns) - len(_EFFORT)
         rows = tuple(replace(row, cells=row.cells[:keep]) for row in results.rows)
@@ -130,18 +116,26 @@ def results_for_terminal(runs: Sequence[Run]) -> Group:
 
 
 def own_notes(runs: Sequence[Run]) -> list[str]:
-    """What results have to say of themselves; what they say alike, once."""
+    """What results have to say of themselves, as that they are of a training that was stopped; the same, once."""
     results = [(label, result) for _, label, result in finished(runs)]
+    stopped = [
+        f"{label} was stopped at {result['trained']:,} of {result['planned']:,} meta-iterations: its numbers are not "
+        "those of a whole training."
+        for label, result in results
+        if result["trained"] < result["planned"]
+    ]
     notes = dict.fromkeys(result["note"] for _, result in results if "note" in result)
     of_each = {note: [label for label, result in results if result.get("note") == note] for note in notes}
-    return [note if len(of) == len(results) else f"{', '.join(of)}: {note}" for note, of in of_each.items()]
+    said = [note if len(of) == len(results) else f"{', '.join(of)}: {note}" for note, of in of_each.items()]
+    return stopped + said
 
 
 def meta_iterations(result: Result) -> str:
     """Those of the training, and of the checkpoint that did best where it was evaluated instead of the last."""
     best = result["meta_iterations"]
-    trained = result["trained"]
-    return f"{trained:,}" if trained == best else f"{trained:,} (best: {best:,})"
+    trained, planned = result["trained"], result["planned"]
+    done = f"{trained:,}" if trained == planned else f"{trained:,} of {planned:,}"
+    return done if trained == best else f"{done} (best: {best:,})"
 
 
 def to_rich(table: Table, heading: str = "run") -> RichTable:

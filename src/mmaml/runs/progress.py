@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
 
 from mmaml.runs.devices import peak_memory
 
 
+BESIDE = 50
+"""Letters that stand beside the title on a terminal: bar, numbers of iterations and times."""
 LONG = 300.0
 """Seconds from which on a run is told what it will cost."""
 
@@ -36,7 +40,8 @@ class _Pace:
 
 def _text(numbers: dict[str, float], seconds: float | None) -> str:
     speed = {} if seconds is None else {"it/s": 1 / max(seconds, 1e-9)}
-    return "  ".join(f"{name} {value:.4g}" for name, value in {**speed, **numbers}.items())
+    first = {name: numbers[name] for name in ("loss", "query") if name in numbers}
+    return "  ".join(f"{name} {value:.4g}" for name, value in {**speed, **first, **numbers}.items())
 
 
 def _cost(iterations: int, seconds: float) -> str:
@@ -44,6 +49,15 @@ def _cost(iterations: int, seconds: float) -> str:
         f"{iterations:,} meta-iterations will take about {iterations * seconds / 60:,.0f} min; "
         f"memory so far at most {peak_memory() / 2**30:.1f} GiB."
     )
+
+
+class _BarOverNumbers(Progress):
+    """A bar, and in a second line the numbers, cut off where the terminal ends."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        for task in self.tasks:
+            yield Text(f"  {task.fields['numbers']}", no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager
@@ -61,16 +75,16 @@ def progress(title: str, total: int, start: int, console: Console, seconds_betwe
             console.print(f"{title}  {_cost(total - step, seconds)}", highlight=False, markup=False, soft_wrap=True)
 
     if console.is_terminal:
+        room = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - BESIDE, 8))
         columns = (
-            TextColumn("{task.description}", style="bold", markup=False),
-            BarColumn(),
+            TextColumn("{task.description}", style="bold", markup=False, table_column=room),
+            BarColumn(bar_width=None),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
         )
-        with Progress(*columns, console=console) as bar:
+        with _BarOverNumbers(*columns, console=console, expand=True) as bar:
             task = bar.add_task(title, total=total, completed=start, numbers="compiling…")
 
             def live(step: int, numbers: dict[str, float]) -> None:
