@@ -409,7 +409,9 @@ def test_bad_options_are_named_and_leave_nothing(capsys, tmp_path, options, mess
     assert "Traceback" not in err and not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("option", "allowed"), [("--tasks 1", "a whole number, at least 2"), ("--steps -1", "a whole number, 0 or more")])
+@pytest.mark.parametrize(
+    ("option", "allowed"), [("--tasks 1", "a whole number, at least 2"), ("--steps -1", "a whole number, 0 or more")]
+)
 def test_an_evaluation_that_cannot_be_is_refused(capsys, run, option, allowed):
     before = (run / "result.json").read_bytes()
     name, value = option.split()

@@ -33,7 +33,8 @@ FIGURE_SEED = 0
 """Figures show the same tasks, whatever learner they are about."""
 
 CAPTIONS = {
-    "fits": "Predictions on one task of each kind, before any gradient step and after the last.",
+    "fits": "Predictions on one task of each kind, before any gradient step and after the last; what is too far off "
+    "lies outside the picture.",
     "embedding": CAPTION,
 }
 """Of the pictures in a run's `figures/`, by file name."""
