@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -42,8 +42,9 @@ ABOUT = (
 app = tyro.extras.SubcommandApp()
 app.command(data, name="data", help="Image data sets: list, fetch, import and inspect them.")
 
-Run = tyro.conf.Positional[Path]
-Runs = tyro.conf.Positional[tuple[Path, ...]]
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+Runs = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN …")]
+File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 # A preset is a subcommand whose options are the fields of its configuration.
 Preset = tyro.extras.subcommand_type_from_defaults(
     PRESETS, {name: config.description for name, config in PRESETS.items()}, prefix_names=False
@@ -234,7 +235,7 @@ def render(
 
 
 @app.command
-def export(run: Run, file: tyro.conf.Positional[Path], overwrite: bool = False, json: bool = False) -> None:
+def export(run: Run, file: File, overwrite: bool = False, json: bool = False) -> None:
     """Write the trained model to one safetensors file, for `mmaml adapt` and `mmaml.load`.
 
     Args:

@@ -4,7 +4,7 @@ import json as json_format
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -25,7 +25,7 @@ from mmaml.runs.files import refuse_to_replace
 
 data = tyro.extras.SubcommandApp()
 
-Name = tyro.conf.Positional[str]
+Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 
 
 @data.command(name="list")
