@@ -531,3 +531,8 @@ def test_table1_resumes_and_refuses_other_rows(capsys, tmp_path):
     assert (tmp_path / table["cells"][0]["run"] / "result.json").stat().st_mtime_ns == stamp
     code, _, err = mmaml_command(capsys, "reproduce table1 --methods film --out {}", tmp_path)
     assert code == 2 and "--methods is 'film'" in err
+
+
+def test_a_preset_that_is_mistyped_is_guessed(capsys):
+    assert main(["train", "regresion-5", "--budget", "smoke"]) == 2
+    assert "'regresion-5' is no preset; did you mean regression-5" in " ".join(capsys.readouterr().err.split())

@@ -117,9 +117,14 @@ def complete(
     return result
 
 
+def require_preset(name: str) -> None:
+    """Raise `UserError` if there is no preset of that name, with those that are spelt like it."""
+    if name not in PRESETS:
+        raise UserError(_unknown("preset", name, PRESETS))
+
+
 def _configure(preset: str, options: dict[str, Any]) -> ExperimentConfig:
-    if preset not in PRESETS:
-        raise UserError(_unknown("preset", preset, PRESETS))
+    require_preset(preset)
     config = PRESETS[preset]
     values = to_dict(config)
     for name, given in options.items():

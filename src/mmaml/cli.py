@@ -280,6 +280,9 @@ def main(arguments: list[str] | None = None) -> int:
         tyro.conf.FlagCreatePairsOff,
     )
     try:
+        match arguments:
+            case ["train", name, *_] if not name.startswith("-"):
+                api.require_preset(name)  # tyro would take it for an option
         with _notes_for_people():
             app.cli(args=[a for a in arguments if a != "--debug"], prog="mmaml", description=ABOUT, config=style)
         sys.stdout.flush()
