@@ -1,5 +1,6 @@
 """The trajectory encoder against its cell, stepped by hand."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -24,7 +25,7 @@ def seen(seed=0):
     keys = jr.split(jr.key(seed), 3)
     o, a, r = (jr.normal(k, (steps, *shape)) for k, shape in zip(keys, ((4,), (2,), ()), strict=True))
     unread = Gaussian(jnp.full((steps, 2), jnp.nan), jnp.full((steps, 2), jnp.nan))
-    return Samples(o, Experience(a, r, jnp.full(steps, jnp.nan), unread))
+    return Samples(o, Experience(a, r, jnp.full(steps, jnp.nan), unread, jnp.ones(steps)))
 
 
 def rearranged(support, order):
@@ -77,6 +78,15 @@ def test_only_the_first_pieces_are_seen(pieces):
         for i in range(ROLLOUTS * HORIZON)
     ]
     assert min(change[:read]) > 0 and not any(change[read:])
+
+
+def test_what_follows_the_end_of_an_episode_is_not_read():
+    support, lengths = seen(), (4, HORIZON, 1)
+    weights = np.concatenate([1.5 * (np.arange(HORIZON) < length) for length in lengths])
+    ended = eqx.tree_at(lambda s: s.targets.weights, support, jnp.asarray(weights, jnp.float32))
+    sequences = steps_of(support).reshape(ROLLOUTS, HORIZON, 7)
+    read = [sequence[:length] for sequence, length in zip(sequences, lengths, strict=True)]
+    np.testing.assert_allclose(encoder()(ended), by_hand(encoder(), read), rtol=1e-4, atol=1e-6)
 
 
 def test_order_of_rollouts_does_not_matter():

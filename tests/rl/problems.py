@@ -69,7 +69,7 @@ def task_samples(key, environment, phases, rollouts=2):
         behaviour = Gaussian(0.5 * jr.normal(keys[1], (steps, size)), 0.3 * jr.normal(keys[2], (steps, size)))
         actions = behaviour.mean + jnp.exp(behaviour.log_std) * jr.normal(keys[3], (steps, size))
         rewards, advantages = jr.normal(keys[4], (steps,)), jr.normal(keys[5], (steps,))
-        return Samples(observations, Experience(actions, rewards, advantages, behaviour))
+        return Samples(observations, Experience(actions, rewards, advantages, behaviour, jnp.ones(steps)))
 
     return TaskSamples(tuple(phase(k) for k in jr.split(key, phases)), jnp.array(0))
 

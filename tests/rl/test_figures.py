@@ -55,7 +55,7 @@ def random_episodes(env, tasks=2, steps=25):
     seen, did, got = (
         jnp.asarray(np.stack(values).swapaxes(0, 1)[:, None]) for values in (observations, actions, rewards)
     )
-    episodes = Trajectories(seen, did, got, Gaussian(did, jnp.zeros_like(did)))
+    episodes = Trajectories(seen, did, got, Gaussian(did, jnp.zeros_like(did)), jnp.ones_like(got, bool))
     return drawn, episodes, np.stack(states[:-1], axis=1)[:, None]
 
 
@@ -140,7 +140,7 @@ def test_several_models_stand_in_rows_and_act_in_the_same_tasks():
 @pytest.mark.parametrize("env", [PointMass(6), Reacher(6, threads=1)])
 def test_the_names_of_all_goals_are_in_the_picture(env, phases):
     tasks, nothing = task_of_each_mode(env, 0), jnp.zeros((6, 1, 5, env.observation_size))
-    episodes = Trajectories(nothing, nothing, nothing[..., 0], Gaussian(nothing, nothing))
+    episodes = Trajectories(nothing, nothing, nothing[..., 0], Gaussian(nothing, nothing), nothing[..., 0] == 0)
     figure = trajectories(env, {"mmaml": Examples(tasks, (episodes,) * phases, ("phase",) * phases)})
     figure.draw_without_rendering()
     (legend,) = figure.legends

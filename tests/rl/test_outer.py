@@ -39,7 +39,7 @@ def seen_by(behaviour, key=0, advantages=None):
     steps = behaviour.mean.shape[0]
     actions = behaviour.mean + jnp.exp(behaviour.log_std) * jr.normal(action_key, behaviour.mean.shape)
     advantages = jr.normal(advantage_key, (steps,)) if advantages is None else advantages
-    return Experience(actions, jnp.zeros(steps), advantages, behaviour)
+    return Experience(actions, jnp.zeros(steps), advantages, behaviour, jnp.ones(steps))
 
 
 def some_behaviour(steps=8):
@@ -94,9 +94,8 @@ def test_on_a_bandit_the_gradient_is_that_of_the_expected_reward(loss):
         return Gaussian(jnp.full((9, 1), mean), jnp.full((9, 1), log_std))
 
     behaviour = said(mean, log_std)
-    seen = Experience(
-        jnp.asarray(actions[:, None], jnp.float32), jnp.zeros(9), jnp.asarray(advantages, jnp.float32), behaviour
-    )
+    actions, advantages = jnp.asarray(actions[:, None], jnp.float32), jnp.asarray(advantages, jnp.float32)
+    seen = Experience(actions, jnp.zeros(9), advantages, behaviour, jnp.ones(9))
     slope = jax.grad(lambda m, s: loss(said(m, s), seen), argnums=(0, 1))(mean, log_std)
     np.testing.assert_allclose(slope, [-2 * mean, -2 * np.exp(2 * log_std)], rtol=1e-4)
 
@@ -113,7 +112,7 @@ def test_clipped_ratio_is_flat_where_there_is_no_more_to_gain():
 
         def one(i):
             mean = seen.actions[i] - jnp.exp(behaviour.log_std[i]) * z(i, log_ratios[i])
-            step = Experience(seen.actions[i : i + 1], jnp.zeros(1), advantages[i : i + 1], anchor(i))
+            step = Experience(seen.actions[i : i + 1], jnp.zeros(1), advantages[i : i + 1], anchor(i), jnp.ones(1))
             return clipped_ratio(Gaussian(mean[None], behaviour.log_std[i : i + 1]), step, 0.1)
 
         return jnp.stack([one(i) for i in range(8)])

@@ -22,11 +22,13 @@ from hypothesis import strategies as st
 
 import mmaml
 from mmaml.cli import main
+from mmaml.core.network import TaskModel
 from mmaml.rl.envs.catalogue import make_environment
 from mmaml.rl.envs.own.environment import OwnEnvironment
 from mmaml.rl.envs.point_mass import PointMass
+from mmaml.rl.rollout import rollout
 from mmaml.runs.errors import Note, RunFailed, UserError
-from tests.rl.problems import begin
+from tests.rl.problems import begin, policy
 
 
 SOURCE = '''
@@ -178,6 +180,17 @@ def test_an_episode_that_ended_stays_where_it_is(line):
     after, rewards = line.step(ended, actions, tasks)
     assert after.observations[0] == ended.observations[0] and rewards[0] == 0
     assert after.observations[1] > ended.observations[1] and rewards[1] < 0
+    assert line.over(after).tolist() == [True, False]
+
+
+def test_steps_are_valid_up_to_the_one_that_ends_an_episode(line):
+    model = TaskModel(policy(jr.key(0), 1, 2, (3,)))
+    models = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), model)
+    path = rollout(line, models, line.sample_tasks(jr.key(1), 3), jr.split(jr.key(2), 3), 2)
+    positions = np.asarray(path.observations)[..., 0]
+    np.testing.assert_array_equal(path.valid, positions <= 2)
+    assert path.valid.any(axis=-1).all() and not path.valid.all()
+    assert not np.asarray(path.rewards)[~np.asarray(path.valid)].any()
 
 
 def test_choices_reach_the_environment_by_their_numbers():

@@ -86,3 +86,22 @@ def test_a_loss_that_is_not_finite_is_told(trainer, tasks):
     broken = eqx.tree_at(lambda ls: ls.phases[-1].targets.advantages, tasks, replace_fn=lambda a: a * jnp.nan)
     _, stats = trainer.update(trainer.initial_state(), broken)
     assert not np.isfinite(stats.loss)
+
+
+def test_steps_after_the_end_of_an_episode_are_none(trainer, tasks):
+    """The same step whether what follows the end is cut off or is there without weight."""
+
+    def half(samples):
+        return jax.tree.map(lambda a: a[:, : a.shape[1] // 2], samples)
+
+    def weightless(samples):
+        steps = samples.targets.weights.shape[1]
+        weights = jnp.broadcast_to(2.0 * (jnp.arange(steps) < steps // 2), samples.targets.weights.shape)
+        return eqx.tree_at(lambda s: s.targets.weights, samples, weights)
+
+    state = trainer.initial_state()
+    short, long = (TaskSamples(tuple(map(cut, tasks.phases)), tasks.mode) for cut in (half, weightless))
+    (expected, stats), (found, same) = trainer.update(state, short), trainer.update(state, long)
+    np.testing.assert_allclose(same, stats, rtol=0.03)  # ten steps of conjugate gradients in single precision
+    (start, _), (expected, _), (found, _) = (ravel_pytree(s.parameters) for s in (state, expected, found))
+    assert jnp.linalg.norm(found - expected) < 0.03 * jnp.linalg.norm(expected - start)

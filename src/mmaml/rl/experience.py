@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mmaml.core.task import Samples
 from mmaml.nn.distribution import AbstractDistribution
@@ -17,36 +17,44 @@ class Trajectories(eqx.Module):
     """Whole episodes; a batch has more leading axes, as a task's `rollouts`.
 
     Actions are as the policy said them, before scaling and clipping, choices with a one at their place; `behaviour`
-    is the distribution they were drawn from.
+    is the distribution they were drawn from. Steps are `valid` until the episode is over: what follows up to the
+    horizon has no rewards and is not learnt from.
     """
 
     observations: Float[Array, "*batch steps observation"]
     actions: Float[Array, "*batch steps action"]
     rewards: Float[Array, "*batch steps"]
     behaviour: AbstractDistribution
+    valid: Bool[Array, "*batch steps"]
 
 
 class Experience(eqx.Module):
-    """What was done at each of a task's steps, and how well it turned out: the targets of a policy."""
+    """What was done at each of a task's steps, and how well it turned out: the targets of a policy.
+
+    `weights` are what steps count for in means over them: 0 after the end of their episode, and 1 on average.
+    """
 
     actions: Float[Array, "*batch action"]
     rewards: Float[Array, "*batch"]
     advantages: Float[Array, "*batch"]
     behaviour: AbstractDistribution
+    weights: Float[Array, "*batch"]
 
 
 def to_samples(trajectories: Trajectories, *, discount: float, gae_lambda: float) -> Samples:
     """All steps of one task's rollouts, one after the other, with normalised advantages.
 
     `trajectories` have the leading axis `rollouts`. The baseline is fitted to the very returns it is subtracted from,
-    and the advantages of a task have mean 0 and deviation 1.
+    and the advantages of a task have mean 0 and deviation 1 over its valid steps; they are 0 after those.
     """
-    returns = discounted_cumsum(trajectories.rewards, discount)
-    baseline = linear_baseline(trajectories.observations, returns)
-    advantages = advantage_estimates(trajectories.rewards, baseline, discount=discount, gae_lambda=gae_lambda)
-    advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     t = trajectories
-    experience = Experience(t.actions, t.rewards, advantages, t.behaviour)
+    returns = discounted_cumsum(t.rewards, discount)
+    baseline = linear_baseline(t.observations, returns, t.valid)
+    advantages = advantage_estimates(t.rewards, baseline, discount=discount, gae_lambda=gae_lambda)
+    weights = t.valid / t.valid.mean()
+    centred = (advantages - jnp.mean(weights * advantages)) * t.valid
+    advantages = centred / (jnp.sqrt(jnp.mean(weights * centred**2)) + 1e-8)
+    experience = Experience(t.actions, t.rewards, advantages, t.behaviour, weights)
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), Samples(t.observations, experience))
 
 
@@ -73,9 +81,13 @@ def baseline_features(observations: Float[Array, "*rollouts steps n"]) -> Float[
 
 
 def linear_baseline(
-    observations: Float[Array, "rollouts steps n"], returns: Float[Array, "rollouts steps"]
+    observations: Float[Array, "rollouts steps n"],
+    returns: Float[Array, "rollouts steps"],
+    valid: Bool[Array, "rollouts steps"],
 ) -> Float[Array, "rollouts steps"]:
     """What `returns` are on average where they were observed: ridge regression on `baseline_features`.
+
+    It is fitted to the valid steps; at the others, where nothing more is to be had, it is 0, as `returns` must be.
 
     The ridge is more rows, and features are taken out of the returns one by one, each after those before it were
     taken out of it too (modified Gram–Schmidt): in single precision the normal equations would be too far off. Under
@@ -83,7 +95,7 @@ def linear_baseline(
     `jnp.linalg.lstsq`; on collinear features their errors are 2e-6, 3e-5 and 2e-2.
     """
     features = baseline_features(observations)
-    x = features.reshape(-1, features.shape[-1])
+    x = (features * valid[..., None]).reshape(-1, features.shape[-1])
     ridge = jnp.sqrt(RIDGE) * jnp.eye(x.shape[1])
     y = jnp.concatenate([returns.reshape(-1), jnp.zeros(len(ridge))])
 

@@ -52,7 +52,7 @@ def _inside_jit(
         behaviour = model(observations)
         actions = behaviour.sample(noise)
         state, rewards = jax.vmap(environment.step, (0, 0, None))(state, environment.scale(actions), task)
-        return state, Trajectories(observations, actions, rewards, behaviour)
+        return state, Trajectories(observations, actions, rewards, behaviour, jnp.ones(rollouts, bool))
 
     state = jax.vmap(environment.reset)(jr.split(start_key, rollouts))
     _, path = jax.lax.scan(step, state, noise)
@@ -70,8 +70,9 @@ def _step_by_step(
     for step in range(environment.horizon):
         observations = environment.observe(state).reshape(*shape, -1)
         behaviour, actions, controls = _act(environment, models, observations, noise, np.array(step))
+        valid = ~environment.over(state).reshape(shape)
         state, rewards = environment.step(state, np.asarray(controls).reshape(-1, *controls.shape[2:]), each)
-        path.append((observations, actions, rewards.reshape(shape), behaviour))
+        path.append((observations, actions, rewards.reshape(shape), behaviour, valid))
     return Trajectories(*jax.tree.map(lambda *steps: jnp.asarray(np.stack(steps, 2)), *path))
 
 

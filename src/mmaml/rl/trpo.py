@@ -55,8 +55,9 @@ class TRPO(AbstractOuter):
             def product(both: tuple[PyTree, PyTree], task: TaskSamples) -> Float[Array, ""]:
                 parameters, direction = both
                 policy, change = jax.jvp(lambda p: last_policy(p, task), (parameters,), (direction,))
-                cotangent = jax.lax.stop_gradient(policy.fisher_vector_product(change))
-                return jnp.divide(optax.tree.vdot(policy, cotangent), len(task.phases[-1].inputs))
+                weights = task.phases[-1].targets.weights
+                cotangent = jax.tree.map(lambda c: weights[:, None] * c, policy.fisher_vector_product(change))
+                return jnp.divide(optax.tree.vdot(policy, jax.lax.stop_gradient(cotangent)), len(weights))
 
             _, (result, _) = batch.mean_value_and_grad(product, (parameters, direction))
             return result

@@ -2,7 +2,8 @@
 
 Both have `reset`, `observe` and `step`; ours make a `step` of two more pure functions, `advance` and `reward`, and say
 what pictures show of episodes and goals. Actions are in the environment's own units and clipped to its bounds before
-anything sees them (`within`); `scale` maps to them what a policy says. Every episode has as many steps as the horizon.
+anything sees them (`within`); `scale` maps to them what a policy says. Every episode has as many steps as the horizon;
+those of a batch environment may be over sooner and then stay where they are.
 """
 
 import abc
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, Shaped
 
 from mmaml.rl.envs.goals import GoalClusters, GoalTask
 
@@ -177,6 +178,10 @@ class AbstractBatchEnvironment(AbstractEnvironment):
     @abc.abstractmethod
     def observe(self, state: Any) -> Float[np.ndarray, "episodes observation"]:
         """What the policy sees."""
+
+    @abc.abstractmethod
+    def over(self, state: Any) -> Bool[np.ndarray, " episodes"]:
+        """Which episodes have ended before the horizon: their further steps change nothing and bring no reward."""
 
     @abc.abstractmethod
     def step(self, state: Any, action: Controls, task: Any) -> tuple[Any, Float[np.ndarray, " episodes"]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray
 
 from mmaml.rl.envs.environment import (
     AbstractBatchEnvironment,
@@ -77,6 +77,10 @@ class AbstractMujocoEnvironment(AbstractGoalEnvironment, AbstractBatchEnvironmen
     def path(self, observations: Observations, actions: Actions) -> Float[np.ndarray, "*batch steps 2"]:
         """The trail."""
         return self.trail(self.poses(observations, actions))
+
+    def over(self, state: State) -> Bool[np.ndarray, " episodes"]:
+        """None is over before the horizon."""
+        return np.zeros(len(state), bool)
 
     def step(self, state: State, action: Batch, task: GoalTask) -> tuple[State, Float[np.ndarray, " episodes"]]:
         """Next states and rewards of a batch of episodes, each with its own task.

@@ -96,8 +96,8 @@ class OwnEnvironment(AbstractBatchEnvironment):
     - `horizon`: steps of an episode, if `gymnasium.make` did not get a time limit.
 
     A policy's −10 … 10 become what lies between the bounds of an action. An episode that is terminated or truncated
-    before the horizon stays where it is: its last observation is repeated, with rewards of 0. So where rewards are
-    negative it pays to end early.
+    before the horizon stays where it is: its last observation is repeated, with rewards of 0, and nothing is learnt
+    from these steps. So where rewards are negative it pays to end early.
 
     States live in the user's environments: only the latest can be stepped.
     """
@@ -185,6 +185,10 @@ class OwnEnvironment(AbstractBatchEnvironment):
     def observe(self, state: OwnState) -> Float[np.ndarray, "episodes observation"]:
         """What the environments returned last."""
         return state.observations
+
+    def over(self, state: OwnState) -> Bool[np.ndarray, " episodes"]:
+        """Which the environments terminated or truncated."""
+        return state.over
 
     def step(self, state: OwnState, action: Controls, task: OwnTask) -> tuple[OwnState, Float[np.ndarray, " episodes"]]:
         """One step of every episode that is not over; their tasks are still those of `reset`.
