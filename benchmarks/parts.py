@@ -136,7 +136,7 @@ def of_images() -> MetaTrainer:
         cross_entropy,
         tasks_per_step=config.tasks_per_step,
         key=jr.key(1),
-        precision=config.precision,
+        precision=config.rounded_to,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmaml.core.adapt import adapt
+from mmaml.core.adapt import adapt, adapt_in_a_loop
 from mmaml.core.inner import LONGEST, InnerLoop
 from mmaml.core.materialised import formed
 from mmaml.core.modulation import FiLM
@@ -186,6 +186,29 @@ def test_more_steps_than_in_training_reuse_the_last_rate():
         *path, longer = adapt(InnerLoop(rates, steps=2), TaskModel(net), support, mse, steps=4)
         assert len(path) == 4
         np.testing.assert_allclose(longer(support.inputs), expected(support.inputs), rtol=1e-5)
+
+
+RATES = {
+    "one": lambda net: 0.1,
+    "by step": lambda net: (0.1, 0.2),
+    "by layer and step": lambda net: jax.tree.map(
+        lambda r: r + jnp.array([0.0, 0.7]) if eqx.is_array(r) else r, LearnedRates(net, 0.1, 2, per_parameter=False)
+    ),
+    "by parameter": lambda net: LearnedRates(net, 0.1, 2, per_parameter=True),
+}
+
+
+@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_loop_takes_the_same_steps(rates, context):
+    net = network(jr.key(0), context=CONTEXTS[context])
+    model = TaskModel(net, film(jr.key(1), net.widths))
+    support, query = samples(jr.key(2), 4), samples(jr.key(3), 5)
+    inner = InnerLoop(RATES[rates](net), steps=2, clip_norm=0.5)
+    looped = jax.jit(lambda steps: adapt_in_a_loop(inner, model, support, mse, steps)(query.inputs))
+    for steps, expected in enumerate(adapt(inner, model, support, mse, steps=4)):
+        np.testing.assert_allclose(looped(steps), expected(query.inputs), rtol=1e-5, atol=1e-6)
+    assert looped._cache_size() == 1
 
 
 def test_the_widest_bound_bounds_nothing():

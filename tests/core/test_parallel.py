@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from mmaml.core.parallel import all_devices, devices_for, mean_over_tasks, mean_value_and_grad, useful
+from mmaml.core.parallel import all_devices, devices_for, mean_over_tasks, mean_value_and_grad, tasks_at_once, useful
 
 
 @pytest.mark.parametrize("microbatch", [None, 1, 2])
@@ -40,3 +40,9 @@ def test_no_tasks_at_a_time_are_refused():
 def test_no_device_is_used_that_would_not_save_time(tasks, devices, used):
     assert useful(devices, tasks) == used
     assert devices_for(1).size == 1
+
+
+def test_processors_work_on_one_large_task_at_a_time_and_accelerators_on_all(monkeypatch):
+    assert tasks_at_once(10) == 1
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert tasks_at_once(10) == 10

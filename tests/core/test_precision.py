@@ -28,3 +28,9 @@ def test_factors_are_rounded_and_sums_are_not(axis):
     got = exact(a, other, "bfloat16", axis=axis)
     np.testing.assert_allclose(got, rounded[0] @ rounded[1], atol=1e-4)
     assert np.abs(got - a @ b).max() > 1e-2
+
+
+def test_accelerators_have_units_whatever_the_processor(monkeypatch):
+    monkeypatch.setattr("mmaml.core.precision.open", lambda path: io.StringIO("flags : fpu sse2"), raising=False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert fastest_precision() == "bfloat16"

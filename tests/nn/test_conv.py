@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from mmaml import MAML, MMAML, InnerLoop, Modulator, MultiMAML, Samples
+from mmaml.core.adapt import adapt_in_a_loop
 from mmaml.core.modulation import OPERATORS, modulate
 from mmaml.nn.conv import Conv3x3
 from mmaml.nn.convnet import AffineNorm, ConvEncoder, ConvNet, Statistics
@@ -184,6 +185,15 @@ def test_a_model_settled_on_one_support_set_can_be_adapted_to_another():
     )
     assert elsewhere.network.settled is not None
     np.testing.assert_allclose(outputs(MAML(elsewhere.network, inner)), outputs(MAML(prior, inner)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("support_statistics", [True, False])
+def test_steps_in_a_loop_are_the_same(support_statistics):
+    learner = mmaml(InnerLoop(0.1, steps=2))
+    learner = eqx.tree_at(lambda m: m.prior, learner, net(support_statistics=support_statistics))
+    start = learner.condition(SUPPORT, jnp.array(0))
+    looped = eqx.filter_jit(adapt_in_a_loop)(learner.inner, start, SUPPORT, loss, jnp.array(2))
+    np.testing.assert_allclose(looped(QUERY), outputs(learner), rtol=1e-4, atol=1e-5)
 
 
 def test_film_with_zero_heads_is_maml():

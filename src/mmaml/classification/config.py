@@ -8,7 +8,7 @@ import tyro
 
 from mmaml.classification.datasets.archive import archive_stem
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
-from mmaml.core.precision import Precision
+from mmaml.core.precision import Precision, fastest_precision
 from mmaml.experiments.config import Budget
 from mmaml.runs.config import require, require_sizes
 from mmaml.supervised.config import MetaOptimiser, SupervisedConfig
@@ -61,8 +61,8 @@ class ClassificationConfig(SupervisedConfig):
     normalise_by: Literal["set", "support"] = "set"
     """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
     other, and a single one is lost), or the support set's."""
-    precision: Precision = "float32"
-    """What convolutions and Muon multiply is rounded to this. Presets take `bfloat16` where that is faster."""
+    precision: Precision | None = "float32"
+    """What convolutions and Muon multiply is rounded to this; by default to `bfloat16` where that is faster."""
     mode_rates: Literal["shared", "published"] = "published"
     """Step sizes of Multi-MAML: `inner_lr` for all modes, or Omniglot's and the others' own, as published."""
 
@@ -78,8 +78,6 @@ class ClassificationConfig(SupervisedConfig):
     """What makes outer gradients into steps: Muon for weight matrices and Adam for all else, or Adam (the paper)."""
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001, with Adam, in the paper)."""
-    task_microbatch: int | None = 1
-    """Tasks differentiated at a time on one device: more takes more memory."""
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
@@ -116,6 +114,11 @@ class ClassificationConfig(SupervisedConfig):
     def side(self) -> int:
         """Side of the images in pixels."""
         return self.image_size or (PAPER_SIDE if self.budget == "paper" else SMALL_SIDE)
+
+    @property
+    def rounded_to(self) -> Precision:
+        """What factors are rounded to."""
+        return self.precision or fastest_precision()
 
     @property
     def short_name(self) -> str:

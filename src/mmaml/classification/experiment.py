@@ -20,6 +20,7 @@ from mmaml.classification.sources import data_names, make_sources
 from mmaml.classification.tasks import ImageTasks
 from mmaml.core.evaluate import evaluate_tasks
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.parallel import tasks_at_once
 from mmaml.core.task import Mixture, Task
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.runs.folder import RunFolder
@@ -51,11 +52,18 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         # A run goes on wherever it is resumed from, and with the data it began with.
         own = tuple(str(Path(path).resolve()) if Path(path).exists() else path for path in config.data)
         config = replace(config, data=own) if own else replace(config, datasets=data_names(config))
-        config = replace(config, image_size=config.side, meta_batch=config.tasks_per_step)
+        config = replace(
+            config,
+            image_size=config.side,
+            meta_batch=config.tasks_per_step,
+            precision=config.rounded_to,
+            task_microbatch=config.task_microbatch or tasks_at_once(config.tasks_per_step),
+        )
         self.sources = make_sources(config)
         self.config = replace(config, data_digests=self.sources.digests)
         modes = self.sources.train.modes
-        learner = make_learner(config, channels=self.sources.channels, modes=modes, key=learner_key)
+        make = eqx.filter_jit(make_learner)  # many small programs otherwise
+        learner = make(config, channels=self.sources.channels, modes=modes, key=learner_key)
         self.trainer = make_trainer(
             config,
             self.sources.train,
@@ -63,7 +71,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             cross_entropy,
             tasks_per_step=config.tasks_per_step,
             key=task_key,
-            precision=config.precision,
+            precision=config.rounded_to,
         )
         save_every = max(min(250, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(10, save_every))
@@ -81,7 +89,9 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Accuracy on tasks of the validation classes that the run's seed fixes."""
         count = min(VALIDATION_TASKS, self.config.final_tasks)
-        (values,) = _of_tasks(self.sources.validation, self._validation_key, count, _accuracies(learner, None))
+        (values,) = _of_tasks(
+            self.sources.validation, self._validation_key, count, self._accuracies(learner, ends=True)
+        )
         return progress_numbers(values)
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
@@ -96,7 +106,7 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
             "queries": config.queries,
             "image_size": config.side,
         }
-        judges = [_accuracies(learner, steps), lambda drawn: np.asarray(drawn.mode)]
+        judges = [self._accuracies(learner, steps), lambda drawn: np.asarray(drawn.mode)]
         if config.data:
             parts = [part for part in self.sources.test.sources if isinstance(part, ImageTasks)]
             classes = ", ".join(f"{len(part.counts)} of {part.name}" for part in parts)
@@ -116,9 +126,13 @@ class ClassificationExperiment(AbstractExperiment[ClassificationConfig]):
         """Write sample episodes with predictions, and Figure 3b."""
         write_figures(folder, learner, self.sources, self.config)
 
-
-def _accuracies(learner: AbstractLearner, steps: int | None) -> Callable[[Task], Float[np.ndarray, "tasks stages"]]:
-    return lambda tasks: evaluate_tasks(learner, tasks, cross_entropy, accuracy, steps=steps, at_once=1)
+    def _accuracies(
+        self, learner: AbstractLearner, steps: int | None = None, *, ends: bool = False
+    ) -> Callable[[Task], Float[np.ndarray, "tasks stages"]]:
+        at_once = self.config.task_microbatch or TASKS_AT_ONCE
+        return lambda tasks: evaluate_tasks(
+            learner, tasks, cross_entropy, accuracy, steps=steps, at_once=at_once, ends=ends
+        )
 
 
 def _of_tasks(

@@ -19,13 +19,13 @@ def make_learner(
     def network(key: PRNGKeyArray) -> ConvNet:
         by_support = config.normalise_by == "support"
         return ConvNet(
-            channels, config.way, config.channels, support_statistics=by_support, precision=config.precision, key=key
+            channels, config.way, config.channels, support_statistics=by_support, precision=config.rounded_to, key=key
         )
 
     def encoder(key: PRNGKeyArray) -> ConvEncoder:
         labels = config.way if config.encoder_labels else None
         return ConvEncoder(
-            channels, config.channels, config.embedding, classes=labels, precision=config.precision, key=key
+            channels, config.channels, config.embedding, classes=labels, precision=config.rounded_to, key=key
         )
 
     inner = partial(make_inner, config)

@@ -1,17 +1,14 @@
 """The published settings of classification by name."""
 
 from mmaml.classification.config import SMALL_SIDE, ClassificationConfig
-from mmaml.core.precision import fastest_precision
 
 
 MODES = ("omniglot", "mini-imagenet", "fc100", "cub", "aircraft")
 """The paper's data sets, in its order."""
 
-_FASTEST = fastest_precision()
-
 PRESETS: dict[str, ClassificationConfig] = {
     f"classification-{modes}": ClassificationConfig(
-        preset=f"classification-{modes}", datasets=MODES[:modes], precision=_FASTEST
+        preset=f"classification-{modes}", datasets=MODES[:modes], precision=None
     )
     for modes in (2, 3, 5)
 } | {
@@ -23,10 +20,10 @@ PRESETS: dict[str, ClassificationConfig] = {
         inner_lr=0.4,
         inner_steps=1,
         mode_rates="shared",
-        precision=_FASTEST,
+        precision=None,
     ),
     "classification": ClassificationConfig(
-        preset="classification", augment=True, normalise_by="support", mode_rates="shared", precision=_FASTEST
+        preset="classification", augment=True, normalise_by="support", mode_rates="shared", precision=None
     ),
 }
 """The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone, at 28 pixels in every budget; and

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+import equinox as eqx
+import jax
+from jaxtyping import Array, Int
+
 from mmaml.core.dual import dual
 from mmaml.core.inner import InnerLoop, Loss, whole_steps
-from mmaml.core.materialised import materialised
+from mmaml.core.materialised import formed, gradient_step, materialised
 from mmaml.core.network import AbstractNetwork, TaskModel
 from mmaml.core.rates import LearnedRates
 from mmaml.core.task import Samples
@@ -26,6 +30,25 @@ def adapt(
     for adapted in take(inner, model, support, loss, steps):
         settled = adapted.network.settle(support.inputs, adapted.modulation)
         yield TaskModel(settled, adapted.modulation, adapted.embedding)
+
+
+def adapt_in_a_loop(
+    inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, steps: Int[Array, ""]
+) -> TaskModel:
+    """The last of the models that `adapt` yields, for one task in use: compiled soon, and once for all `steps`.
+
+    It takes the materialised engine, and no gradient goes through it.
+    """
+    network = model.network.unsettle()
+    start, fixed = eqx.partition(formed(TaskModel(network, model.modulation, model.embedding)), eqx.is_array)
+
+    def step(number: Int[Array, ""], arrays: TaskModel) -> TaskModel:
+        stepped = gradient_step(inner, eqx.combine(arrays, fixed), support, loss, number)
+        return eqx.filter(stepped, eqx.is_array)
+
+    adapted = eqx.combine(jax.lax.fori_loop(0, steps, step, start), fixed)
+    settled = adapted.network.settle(support.inputs, adapted.modulation)
+    return TaskModel(settled, adapted.modulation, adapted.embedding)
 
 
 def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:

@@ -20,18 +20,20 @@ def evaluate_tasks(
     *,
     steps: int | None = None,
     at_once: int = 100,
+    ends: bool = False,
 ) -> Float[np.ndarray, "tasks stages"]:
     """`metric` on every task's query set after 0, 1, …, `steps` gradient steps (default: those of meta-training).
 
-    The steps lower `loss` on the support set, which is also the default metric. The tasks are shared out over all
-    devices, and each works on `at_once` of them together, which bounds memory.
+    With `ends` only before the first step and after the last. The steps lower `loss` on the support set, which is also
+    the default metric. The tasks are shared out over all devices, and each works on `at_once` of them together, which
+    bounds memory.
     """
-    return np.asarray(_stages(learner, tasks, loss, metric or loss, steps, at_once))
+    return np.asarray(_stages(learner, tasks, loss, metric or loss, steps, at_once, ends))
 
 
 @eqx.filter_jit
 def _stages(
-    learner: AbstractLearner, tasks: Task, loss: Loss, metric: Loss, steps: int | None, at_once: int
+    learner: AbstractLearner, tasks: Task, loss: Loss, metric: Loss, steps: int | None, at_once: int, ends: bool
 ) -> Float[Array, "tasks stages"]:
     arrays, rest = eqx.partition(learner, eqx.is_array)
 
@@ -39,8 +41,9 @@ def _stages(
         learner = eqx.combine(arrays, rest)
 
         def stages(task: Task) -> Float[Array, " stages"]:
-            path = learner.adapt(task.support, task.mode, loss, steps=steps)
-            return jnp.stack([metric(model(task.query.inputs), task.query.targets) for model in path])
+            path = list(learner.adapt(task.support, task.mode, loss, steps=steps))
+            judged = [path[0], path[-1]] if ends else path
+            return jnp.stack([metric(model(task.query.inputs), task.query.targets) for model in judged])
 
         # An axis of one task slows CPUs down.
         return jax.lax.map(stages, tasks, batch_size=at_once if at_once > 1 else None)

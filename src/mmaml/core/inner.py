@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from mmaml.core.network import AbstractNetwork
-from mmaml.core.rates import Adapts, LearnedRates, is_layer
+from mmaml.core.rates import Adapts, LearnedRates, Step, at_most, is_layer
 
 
 Loss = Callable[[PyTree, PyTree], Float[Array, ""]]
@@ -91,11 +91,15 @@ class InnerLoop(eqx.Module):
                 f"`rates` is {self.rates!r}; it must be 0 or more and finite, or a tuple of at least one such number."
             )
 
-    def rates_at(self, step: int, network: AbstractNetwork) -> PyTree:
+    def rates_at(self, step: Step, network: AbstractNetwork) -> PyTree:
         """Step sizes of step `step`, one entry for each layer or lone parameter of `network`."""
         if isinstance(self.rates, LearnedRates):
             return self.rates.at(step)
-        rate = self.rates if isinstance(self.rates, float | int) else self.rates[min(step, len(self.rates) - 1)]
+        if isinstance(self.rates, tuple):
+            i = at_most(step, len(self.rates) - 1)
+            rate = self.rates[i] if isinstance(i, int) else jnp.stack([*map(jnp.asarray, self.rates)])[i]
+        else:
+            rate = self.rates
         return jax.tree.map(lambda _: rate, network, is_leaf=is_layer)
 
     def shrink(self, squares: Iterable[Array]) -> Float[Array, ""]:

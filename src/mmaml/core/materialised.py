@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from mmaml.core.fast_linear import FastLinear, materialise
 from mmaml.core.inner import InnerLoop, Loss
 from mmaml.core.network import TaskModel
-from mmaml.core.rates import adaptable, descend, is_layer
+from mmaml.core.rates import Step, adaptable, descend, is_layer
 from mmaml.core.task import Samples
 
 
@@ -22,7 +22,7 @@ def materialised(inner: InnerLoop, model: TaskModel, support: Samples, loss: Los
         yield model
 
 
-def gradient_step(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step: int) -> TaskModel:
+def gradient_step(inner: InnerLoop, model: TaskModel, support: Samples, loss: Loss, step: Step) -> TaskModel:
     """The model after step number `step` (from 0), by the materialised engine."""
     model = formed(model)
     fast, slow = eqx.partition(model.network, adaptable(model.network, inner.adapts))

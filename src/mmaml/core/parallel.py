@@ -27,6 +27,14 @@ def useful(devices: int, tasks: int) -> int:
     return -(-tasks // tasks_each)
 
 
+def tasks_at_once(tasks: int) -> int:
+    """How many of the tasks of a batch a device best works on together where one is work enough for a processor.
+
+    That is one on CPUs, and all on accelerators.
+    """
+    return 1 if jax.default_backend() == "cpu" else tasks
+
+
 def mean_over_tasks(
     measure: Callable[[PyTree, PyTree], PyTree],
     parameters: PyTree,

@@ -12,7 +12,12 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def fastest_precision() -> Precision:
-    """`bfloat16` where the processor has matrix units for it (AMX, as far as Linux tells), else `float32`."""
+    """`bfloat16` where there are matrix units for it, else `float32`.
+
+    Accelerators have them; a processor does if it has AMX, as far as Linux tells.
+    """
+    if jax.default_backend() != "cpu":
+        return "bfloat16"
     try:
         with open("/proc/cpuinfo") as processors:
             flags = next((line for line in processors if line.startswith("flags")), "")

@@ -5,13 +5,16 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, Int, PyTree
 
 from mmaml.core.fast_linear import FastLinear
 from mmaml.core.network import AbstractNetwork, MetaOnly
 
 
 Adapts = Literal["all", "head"]
+
+Step = int | Int[Array, ""]
+"""Number of a gradient step, from 0; an array in a loop that is compiled once for all steps."""
 
 
 def is_layer(node: PyTree) -> bool:
@@ -62,14 +65,19 @@ class LearnedRates(eqx.Module):
         self.per_parameter = per_parameter
         self.log_ratio = jax.tree.map(zeros, network, adaptable(network, adapts), is_leaf=is_layer)
 
-    def at(self, step: int) -> PyTree:
+    def at(self, step: Step) -> PyTree:
         """The step sizes of step `step`, a prefix of the network's structure."""
 
         def rate(r: PyTree) -> PyTree:
-            r = r if self.per_parameter or not eqx.is_array(r) else r[min(step, len(r) - 1)]
+            r = r if self.per_parameter or not eqx.is_array(r) else r[at_most(step, len(r) - 1)]
             return self.initial * jnp.exp(r)
 
         return jax.tree.map(rate, self.log_ratio)
+
+
+def at_most(step: Step, last: int) -> Step:
+    """Where among a few rates is that of `step`, if later steps use the last."""
+    return min(step, last) if isinstance(step, int) else jnp.minimum(step, last)
 
 
 def descend(rate: PyTree, parameters: PyTree, gradient: PyTree) -> PyTree:

@@ -1,8 +1,8 @@
 """One run from beginning to end: train, save the model, draw, evaluate."""
 
 import warnings
+from typing import Any
 
-import jax
 from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
@@ -11,6 +11,7 @@ from mmaml.experiments.experiment import AbstractExperiment
 from mmaml.runs.checkpoint import newest
 from mmaml.runs.errors import Interrupted, Note, command
 from mmaml.runs.folder import RunFolder
+from mmaml.runs.provenance import devices_here
 from mmaml.runs.result import Result
 from mmaml.runs.trackers import Track
 from mmaml.runs.training import restore_learner, train
@@ -22,10 +23,11 @@ def complete_run(
     """Do what is left to do of the run in `folder`, and return its result.
 
     Raises what `mmaml.runs.training.train` raises, `Interrupted` also after that, and `UserError` if another process
-    works on the run. A `Note` says so if the run was begun on another number of devices.
+    works on the run. A `Note` says so if the run was begun on other devices.
     """
-    if (begun := folder.read_config()["devices"]) != (here := jax.device_count()):
-        message = f"{folder.path} was begun on {begun} devices and goes on with {here}, so not bit for bit"
+    begun, here = folder.read_config(), devices_here()
+    if any(begun.get(what, value) != value for what, value in here.items()):
+        message = f"{folder.path} was begun on {_named(begun)} and goes on with {_named(here)}, so not bit for bit"
         warnings.warn(message, Note, stacklevel=2)
     with folder.locked():
         try:
@@ -39,6 +41,11 @@ def complete_run(
             nothing = newest(folder.checkpoints_path) is None
             kept = "nothing was saved yet" if nothing else "all up to the last checkpoint is saved"
             raise Interrupted(f"{kept}. Go on with {command('resume', folder.path)}.") from None
+
+
+def _named(devices: dict[str, Any]) -> str:
+    kind = devices.get("device_kind", "of a kind that old runs do not tell")
+    return f"{devices['devices']} devices ({kind})"
 
 
 def train_run(

@@ -64,6 +64,7 @@ def _run(cell: eqx.nn.LSTMCell, sequence: Float[Array, "points in"]) -> Float[Ar
         return state, state[0]
 
     zeros = jnp.zeros(cell.hidden_size)
-    # Few points: a loop the compiler can see through is faster than one it cannot.
-    _, outputs = jax.lax.scan(step, (zeros, zeros), sequence, unroll=min(len(sequence), 16))
+    # A loop that the compiler sees through is faster for few points; for 20 it is slower, and long to compile.
+    points = len(sequence)
+    _, outputs = jax.lax.scan(step, (zeros, zeros), sequence, unroll=points if points <= 10 else 2)
     return outputs

@@ -54,7 +54,8 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         self.sources = make_sources(config)
         self.config = replace(config, data_files=self.sources.files)
         modes = len(self.sources.train.modes)
-        learner = make_learner(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
+        make = eqx.filter_jit(make_learner)  # many small programs otherwise
+        learner = make(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
         count = config.tasks_per_mode * modes
         source = Varied(self.sources.train) if config.augment else self.sources.train
         self.trainer = make_trainer(config, source, learner, mean_squared_error, tasks_per_step=count, key=task_key)
@@ -74,7 +75,7 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def validate(self, learner: AbstractLearner) -> dict[str, float]:
         """Query error in the user's units on held-out tasks that the run's seed fixes."""
         tasks = self._held_out(self._validation_key, min(VALIDATION_TASKS, self.config.final_tasks))
-        return progress_numbers(self._errors(learner, tasks, None), groups_of(tasks.mode, tasks.origin))
+        return progress_numbers(self._errors(learner, tasks, ends=True), groups_of(tasks.mode, tasks.origin))
 
     def evaluate(self, learner: AbstractLearner, tasks: int, steps: int | None) -> Evaluation:
         """Query error in the user's units.
@@ -113,8 +114,10 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
     def _held_out(self, key: PRNGKeyArray, count: int) -> Task:
         return eqx.filter_jit(self.sources.held_out.sample)(key, count)
 
-    def _errors(self, learner: AbstractLearner, tasks: Task, steps: int | None) -> Float[np.ndarray, "tasks stages"]:
-        return self._in_units(evaluate_tasks(learner, tasks, mean_squared_error, steps=steps))
+    def _errors(
+        self, learner: AbstractLearner, tasks: Task, steps: int | None = None, *, ends: bool = False
+    ) -> Float[np.ndarray, "tasks stages"]:
+        return self._in_units(evaluate_tasks(learner, tasks, mean_squared_error, steps=steps, ends=ends))
 
     def _in_units(self, errors: Float[np.ndarray | Array, "*axes"]) -> Float[np.ndarray, "*axes"]:
         return self.sources.scaler.y_std**2 * np.asarray(errors, np.float64)

@@ -67,8 +67,6 @@ class PolicyConfig(ExperimentConfig):
     """Units of the trajectory encoder."""
     encoder_reads: Literal["rollouts", "pieces"] = "rollouts"
     """Whole rollouts, or the pieces of five steps that the reference reads by mistake."""
-    task_microbatch: int | None = 1
-    """Tasks differentiated at a time on one device: more takes more memory."""
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""

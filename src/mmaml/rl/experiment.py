@@ -7,6 +7,7 @@ import jax.random as jr
 import numpy as np
 
 from mmaml.core.learners import AbstractLearner
+from mmaml.core.parallel import tasks_at_once
 from mmaml.experiments.experiment import EVALUATION_SEED, AbstractExperiment, Evaluation
 from mmaml.rl.build import described, make_exploration, make_learner, make_outer
 from mmaml.rl.config import PolicyConfig
@@ -41,7 +42,7 @@ class PolicyExperiment(AbstractExperiment[PolicyConfig]):
             outer=make_outer(config),
             tasks_per_step=config.tasks_per_step,
             key=task_key,
-            task_microbatch=config.task_microbatch,
+            task_microbatch=config.task_microbatch or tasks_at_once(config.tasks_per_step),
         )
         # A meta-iteration is long next to what it takes to save.
         every = min(5, config.iterations) if isinstance(environment, AbstractJaxEnvironment) else 1

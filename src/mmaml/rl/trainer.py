@@ -1,6 +1,7 @@
 """Meta-training of policies: every meta-iteration explores fresh tasks, then improves prior and modulator."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -47,7 +48,8 @@ class PolicyTrainer(AbstractTrainer):
             return self._run(state, iterations, at_most)
         history = {name: jnp.zeros(at_most) for name in self._names}
         for i in range(int(iterations)):
-            state, numbers = self._step(state, self.explore)
+            # With parameters on all devices each would compute all policies.
+            state, numbers = self._step(state, partial(self.explore, self.learner_at(state)))
             history = {name: values.at[i].set(numbers[name]) for name, values in history.items()}
         return state, history
 
@@ -88,19 +90,19 @@ class PolicyTrainer(AbstractTrainer):
             parameters = eqx.filter(learner, eqx.is_inexact_array)
             return over_devices(work, parameters, (tasks, keys), self.mesh)
 
-        return repeat(lambda state: self._step(state, explore), state, iterations, at_most, self._names)
+        def step(state: MetaState) -> tuple[MetaState, Numbers]:
+            return self._step(state, partial(explore, eqx.combine(state.parameters, self.learner)))
+
+        return repeat(step, state, iterations, at_most, self._names)
 
     def _step(
         self,
         state: MetaState,
-        explore: Callable[
-            [AbstractLearner, PyTree, Key[Array, " tasks"]], tuple[TaskSamples, Float[Array, "tasks phases"]]
-        ],
+        explore: Callable[[PyTree, Key[Array, " tasks"]], tuple[TaskSamples, Float[Array, "tasks phases"]]],
     ) -> tuple[MetaState, Numbers]:
         task_key, explore_key = jr.split(jr.fold_in(self.key, state.step))
         tasks = self.exploration.environment.sample_tasks(task_key, self.tasks_per_step)
-        learner = eqx.combine(state.parameters, self.learner)
-        samples, returned = explore(learner, tasks, jr.split(explore_key, self.tasks_per_step))
+        samples, returned = explore(tasks, jr.split(explore_key, self.tasks_per_step))
         state, stats = self.update(state, samples)
         spread = 1.96 * returned[:, -1].std(ddof=1) / jnp.sqrt(self.tasks_per_step)
         numbers = (*stats, returned[:, 0].mean(), returned[:, -1].mean(), spread, *returned.mean(axis=0))

@@ -22,8 +22,13 @@ def provenance() -> dict[str, Any]:
         "commit": _commit(),
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "devices": jax.device_count(),
+        **devices_here(),
     }
+
+
+def devices_here() -> dict[str, Any]:
+    """How many XLA devices there are, and of what kind: what a run must have again to be the same bit for bit."""
+    return {"devices": jax.device_count(), "device_kind": jax.devices()[0].device_kind}
 
 
 def _version(package: str) -> str | None:

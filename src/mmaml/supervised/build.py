@@ -92,11 +92,13 @@ def make_trainer(
 def _on_all(mesh: Mesh, source: AbstractTaskSource) -> AbstractTaskSource:
     """The source with its data on every device from the beginning, or each dispatch would send them there.
 
-    On CPUs nothing is copied: all devices read the same memory.
+    On CPUs nothing is copied, as all devices read the same memory; an accelerator that has the data keeps them.
     """
     everywhere = NamedSharding(mesh, PartitionSpec())
     arrays, rest = eqx.partition(source, eqx.is_array)
-    return eqx.combine(jax.tree.map(lambda array: jax.device_put(np.asarray(array), everywhere), arrays), rest)
+    if jax.default_backend() == "cpu":
+        arrays = jax.tree.map(np.asarray, arrays)
+    return eqx.combine(jax.device_put(arrays, everywhere), rest)
 
 
 def _are_matrices(parameters: PyTree) -> PyTree:

@@ -8,6 +8,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from mmaml.core.adapt import adapt_in_a_loop
 from mmaml.core.inner import Loss, whole_steps
 from mmaml.core.learners import MMAML, AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
@@ -64,17 +65,16 @@ def adapt_to(
     Raises `ValueError` if `steps` is no whole number or less than 0, `mode` is none of `modes`, or the learner is
     Multi-MAML and not told it.
     """
-    steps = None if steps is None else whole_steps(steps)
+    steps = learner.inner.steps if steps is None else whole_steps(steps)
     index = mode_index(mode, modes, needed=isinstance(learner, MultiMAML))
-    return _adapt(learner, support, jnp.asarray(index or 0), loss, steps)
+    return _adapt(learner, support, jnp.asarray(index or 0), loss, jnp.asarray(steps))
 
 
 @eqx.filter_jit
 def _adapt(
-    learner: AbstractLearner, support: Samples, mode: Int[Array, ""], loss: Loss, steps: int | None
+    learner: AbstractLearner, support: Samples, mode: Int[Array, ""], loss: Loss, steps: Int[Array, ""]
 ) -> TaskModel:
-    *_, model = learner.adapt(support, mode, loss, steps=steps)
-    return model
+    return adapt_in_a_loop(learner.inner_for(mode), learner.condition(support, mode), support, loss, steps)
 
 
 @eqx.filter_jit

@@ -57,6 +57,7 @@ def trajectories(environment: AbstractGoalEnvironment, examples: dict[str, Examp
         for panel, episodes, phase in zip(row, shown.episodes, shown.phases, strict=False):
             panel.set_title(phase)
             _draw_paths(panel, environment, shown.tasks, episodes)
+            panel.label_outer()
         if len(examples) > 1:
             row[0].set_ylabel("\n".join(filter(None, (name, row[0].get_ylabel()))))
     first = grid[0, 0]

@@ -79,7 +79,7 @@ def draw_goals(panel: Axes, environment: AbstractGoalEnvironment) -> None:
     panel.contour(
         x, y, density, levels=np.exp(-0.5 * np.array([2.5, 2, 1.5, 1, 0.5]) ** 2), colors=GRID, linewidths=0.8
     )
-    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    panel.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="x", ylabel="y")
     panel.set_aspect("equal")
 
 
