@@ -443,7 +443,8 @@ PROVENANCE = {"command": "c", "commit": None, "versions": {}, "machine": "m", "d
     ("config", "message"),
     [
         (3, "lacks command, commit, config, devices, domain, machine, versions"),
-        (PROVENANCE | {"domain": "regression", "config": [1]}, "stored configuration is [1]"),
+        (PROVENANCE | {"domain": "regression", "config": [1]}, "config.json is damaged: config is [1]"),
+        (PROVENANCE | {"domain": "regression", "config": {}, "devices": 0}, "damaged: devices is 0. Put it back"),
         (
             PROVENANCE | {"domain": "regression", "config": {"families": ["foo"]}},
             "config.json cannot be used: --families is 'foo', but must be one of sinusoid",

@@ -20,6 +20,7 @@ from mmaml.experiments.run import complete_run
 from mmaml.report.html import write_report
 from mmaml.runs import trackers
 from mmaml.runs.config import from_dict, to_dict
+from mmaml.runs.console import progress_console
 from mmaml.runs.devices import prepare_jax
 from mmaml.runs.errors import Note, UserError, command
 from mmaml.runs.folder import RunFolder
@@ -112,7 +113,7 @@ def complete(
 ) -> Result:
     """Do what is left to do of a run, report included, with progress on `console`; returns its result."""
     with trackers.tensorboard(folder.path / "tensorboard") if tensorboard else nullcontext() as track:
-        result = complete_run(folder, experiment, console or Console(), track)
+        result = complete_run(folder, experiment, console or progress_console(), track)
     report([folder], folder.report_path)
     return result
 
@@ -174,7 +175,9 @@ def load(path: str | Path) -> Any:
         if (result := read_result(folder)) and result["trained"] < result["planned"]:
             message = f"{path} was stopped at {result['trained']} of {result['planned']} meta-iterations"
             warnings.warn(f"{message}; go on with {command('resume', path)}.", Note, stacklevel=2)
-        path = folder.model_path
+        of_run, path = folder.read_config()["domain"], folder.model_path
+    else:
+        of_run = None
     if not path.exists():
         raise UserError(f"there is nothing at {path}; a model is the folder of a run, or a file of `mmaml export`.")
     header, tensors = read_model(path)
@@ -182,6 +185,8 @@ def load(path: str | Path) -> Any:
         raise UserError(
             f"{path} is a model of the domain {header['domain']!r}; this mmaml knows: {', '.join(DOMAINS)}."
         )
+    if of_run not in (None, header["domain"]):
+        raise UserError(f"{path} is a model of {header['domain']} in a run of {of_run}. Put the run's own back.")
     return DOMAINS[header["domain"]].model(header, tensors, path)
 
 

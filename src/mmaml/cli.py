@@ -27,6 +27,7 @@ from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
 from mmaml.runs.config import to_dict
+from mmaml.runs.console import OutputConsole, progress_console
 from mmaml.runs.devices import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
 from mmaml.runs.files import refuse_to_replace, write_atomically
@@ -152,7 +153,7 @@ def reproduce(
     if json:
         print(json_format.dumps(cells))
     else:
-        print((out / f"{table}.md").read_text(), end="")
+        print((out / f"{table}.md").read_text(encoding="utf-8"), end="")
 
 
 @app.command
@@ -219,16 +220,16 @@ def render(
         out: The video, a .gif or .mp4 file; default: video.gif in the run's folder.
         mode: The task's mode; default: any.
         seed: Which task and episodes.
-        overwrite: Replace a file that is there at `--out`.
+        overwrite: Replace a video that is there.
         json: Print the video's path as JSON.
     """
-    refuse_to_replace(out, overwrite)
+    video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
+    refuse_to_replace(video, overwrite)
     prepare_jax()
     model = api.load(run)
     film = DOMAINS[model.config.DOMAIN].film
     if film is None:
         raise UserError(f"{run} is not a model of policies: there is nothing to film.")
-    video = out or (run / "video.gif" if run.is_dir() else run.with_suffix(".gif"))
     with _console(json).status("filming"):
         film(model, video, mode, seed)
     _show_made("video", video, json)
@@ -260,16 +261,15 @@ def presets(json: bool = False) -> None:
         print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
         return
     for name, config in PRESETS.items():
-        Console().print(f"[bold]{name}[/]  {config.description}", soft_wrap=True)
+        OutputConsole().print(f"[bold]{name}[/]  {config.description}", soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 for a failed run, 2 for the user's mistake, 130 if interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments == ["--version"]:
-        print(f"mmaml {version('mmaml')}")
-        return 0
     debug = "--debug" in arguments
+    if sys.stdout is None:  # closed from the beginning
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no `±` gets a question mark
@@ -281,6 +281,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         match arguments:
+            case ["--version"]:
+                print(f"mmaml {version('mmaml')}", flush=True)
+                return 0
             case ["train", name, *_] if not name.startswith("-"):
                 api.require_preset(name)  # tyro would take it for an option
         with _notes_for_people():
@@ -324,7 +327,7 @@ def _notes_for_people() -> Iterator[None]:
 
 
 def _console(json: bool) -> Console:
-    return Console(stderr=json)
+    return progress_console(stderr=json)
 
 
 def _complete(folder: RunFolder, experiment: AbstractExperiment, tensorboard: bool, json: bool) -> None:
@@ -338,14 +341,14 @@ def _show_made(what: str, path: Path, json: bool) -> None:
     if json:
         print(json_format.dumps({what: str(path)}))
     else:
-        Console().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False, markup=False)
+        OutputConsole().print(f"{what.capitalize()}: {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_results(runs: list[RunRead], result: Result | None) -> None:
     if result is not None:
         print(json_format.dumps(result))
     else:
-        Console().print(results_for_terminal(runs))
+        OutputConsole().print(results_for_terminal(runs))
 
 
 if __name__ == "__main__":

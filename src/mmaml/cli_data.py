@@ -19,6 +19,7 @@ from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import LARGEST_SIDE
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.runs.config import require
+from mmaml.runs.console import OutputConsole
 from mmaml.runs.errors import UserError
 from mmaml.runs.files import refuse_to_replace
 
@@ -46,7 +47,7 @@ def list_sets(json: bool = False) -> None:
         presence = "damaged" if row.damaged else "yes" if row.here else "no"
         classes = "/".join(map(str, row.classes.values())) if row.classes else "?"
         table.add_row(row.name, presence, classes, row.size, row.what, row.terms)
-    Console().print(table)
+    OutputConsole().print(table)
 
 
 @data.command
@@ -194,4 +195,4 @@ def _show(about: dict[str, Any]) -> None:
     classes = ", ".join(f"{n} {split}" for split, n in about["classes"].items())
     lines = [f"{about['name']}: {about['images']} images of {size}, {per_class} a class", f"Classes: {classes}"]
     lines += [f"{part.capitalize()}: {about[part]}" for part in ("path", "sheet") if part in about]
-    Console().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)
+    OutputConsole().print("\n".join(lines), soft_wrap=True, highlight=False, markup=False)

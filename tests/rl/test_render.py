@@ -97,6 +97,7 @@ def test_the_command_writes_both_kinds_of_video(few_frames, tmp_path, capsys):
     assert "Video:" in capsys.readouterr().out
     gif = Image.open(io.BytesIO((tmp_path / "model.gif").read_bytes()))
     assert gif.format == "GIF" and gif.size == (480, 528) and getattr(gif, "n_frames", 1) >= 8
+    assert main(["render", file]) == 2 and "model.gif is there already" in " ".join(capsys.readouterr().err.split())
     assert main(["render", file, "--out", str(tmp_path / "v.MP4"), "--mode", "(2, 0)", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"video": str(tmp_path / "v.MP4")}
     assert (tmp_path / "v.MP4").read_bytes()[4:8] == b"ftyp"

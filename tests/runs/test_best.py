@@ -50,6 +50,16 @@ def test_best_checkpoint_is_kept(tmp_path, stop_at):
     assert restore_learner(folder, t, best=False)[0] == 5
 
 
+@pytest.mark.parametrize("left", ["", '{"step": 5, "seconds": 1.0, "query": 3.5}\n'])
+def test_the_best_is_not_given_up_where_metrics_were_lost(tmp_path, left):
+    folder = RunFolder(tmp_path)
+    run(folder)
+    folder.metrics_path.write_text(left)
+    with pytest.raises(UserError, match=r"metrics.jsonl has no row of iteration 2, which did best"):
+        run(folder)
+    assert [path.name for path in folder.best_path.iterdir()] == ["2"]
+
+
 def test_a_best_checkpoint_that_is_gone_is_missed(tmp_path):
     folder = RunFolder(tmp_path)
     t = run(folder)

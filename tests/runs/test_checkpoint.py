@@ -83,3 +83,32 @@ def test_a_full_disk_is_one_message(tmp_path):
         "free some space, then `mmaml resume`.",
         "1",
     ]
+
+
+DAMAGED = """
+import sys
+from pathlib import Path
+import jax.numpy as jnp
+from mmaml.runs.checkpoint import Checkpoints
+from mmaml.runs.errors import UserError
+
+with Checkpoints(Path(sys.argv[1])) as checkpoints:
+    try:
+        checkpoints.restore(1, {"w": jnp.zeros(1000)})
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_of_the_only_checkpoint_nobody_is_told_to_delete_it(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"w": jnp.arange(1000.0)}, 0.5)
+    for path in (tmp_path / "1").rglob("*"):
+        if path.is_file() and path.stat().st_size > 1000:
+            path.write_bytes(path.read_bytes()[:100])
+    command = [sys.executable, "-c", DAMAGED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == ""
+    (line,) = done.stdout.splitlines()
+    assert len(line) < 700 and "tensorstore_spec" not in line
+    assert line.endswith("Put it back from a copy, or train another run with --out.")

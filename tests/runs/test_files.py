@@ -56,8 +56,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         write_atomically(tmp_path / "file" / "inside.txt", "x")
 
 
-def test_broken_json_is_named(tmp_path):
-    (tmp_path / "config.json").write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 10**5])
+def test_broken_json_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=r"config.json cannot be read as JSON"):
         read_json(tmp_path / "config.json")
 
@@ -72,8 +73,11 @@ def test_metrics_survive_a_line_cut_short(tmp_path):
     assert path.read_text() == '{"step": 1}\n'
 
 
-def test_a_broken_line_in_the_middle_is_an_error(tmp_path):
+@pytest.mark.parametrize(
+    "line", [b"xx", b"5", b'{"stap": 2}', b'{"step": "2"}', b'{"step": 2, "l\xeff": 1}', b"[" * 10**5]
+)
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\nxx\n{"step": 3}\n')
-    with pytest.raises(UserError, match="line 2"):
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+    with pytest.raises(UserError, match=r"line 2 is not a JSON object .* Put the file back"):
         read_metrics(path)

@@ -22,13 +22,13 @@ SECONDS = 10.0
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that goes on with every dispatch; in the dispatch after `stop_at` meta-iterations Ctrl-C is pressed."""
-    clock = SimpleNamespace(now=1000.0, stop_at=None)
+    clock = SimpleNamespace(now=1000.0, stop_at=None, signal=signal.SIGINT)
     dispatch = MetaTrainer.run
 
     def run(self, state, iterations, at_most):
         clock.now += SECONDS
         if int(state.step) == clock.stop_at:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(clock.signal)
         return dispatch(self, state, iterations, at_most)
 
     monkeypatch.setattr(MetaTrainer, "run", run)
@@ -82,3 +82,19 @@ def test_a_stop_between_two_saves_changes_nothing(tmp_path, clock, stop_at, stop
         restore_learner(RunFolder(path), trainer("maml"), best=False)[1].prior.head.weight for path in (whole, stopped)
     ]
     np.testing.assert_array_equal(*weights)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_is_closed_stops_a_run_as_an_interrupt_does(tmp_path, clock, number):
+    clock.signal = number
+    with pytest.raises(Interrupted, match="stopped at iteration 6"):
+        run(tmp_path, 4, clock)
+
+
+def test_under_nohup_it_does_not(tmp_path, clock):
+    clock.signal = signal.SIGHUP
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run(tmp_path, 4, clock)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,10 +1,11 @@
 """Training states on disk, by Orbax: written whole or not at all, the last few kept."""
 
+import io
 import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from mmaml.runs.errors import UserError
+from mmaml.runs.files import refuse_unreadable_names
 
 
 KEEP_LAST = 2
+
+LONGEST_REASON = 300
+"""Letters of what Orbax says."""
 
 
 class Checkpoints:
@@ -26,7 +31,7 @@ class Checkpoints:
 
     def __init__(self, path: Path, keep: int = KEEP_LAST, *, read_only: bool = False):
         if not read_only:
-            refuse_brackets(path)
+            refuse_unusable(path)
         try:
             with _quiet():
                 self._manager = ocp.CheckpointManager(
@@ -90,14 +95,20 @@ class Checkpoints:
             return None
 
     def _damaged(self, step: int, error: Exception) -> UserError:
+        older = any(other < step for other in self._manager.all_steps())
+        remedy = "Delete that folder to go on from an older checkpoint" if older else "Put it back from a copy"
         return UserError(
             f"the checkpoint {self._path / str(step)} cannot be restored ({_reason(error)}). It is damaged or was made "
-            "with another configuration or version of mmaml. Delete that folder to go on from an older checkpoint."
+            f"with another configuration or version of mmaml. {remedy}, or train another run with --out."
         )
 
 
-def refuse_brackets(path: Path) -> None:
-    """Raise `UserError` for a place where Orbax would lose what it writes: it takes `[…]` in a path for a pattern."""
+def refuse_unusable(path: Path) -> None:
+    """Raise `UserError` for a place where Orbax cannot write, or would lose what it writes.
+
+    It takes `[…]` in a path for a pattern, and knows names in UTF-8 only.
+    """
+    refuse_unreadable_names([path.absolute(), *path.absolute().parents])
     if "[" in str(path.absolute()):
         raise UserError(
             f"checkpoints cannot be kept in {path.absolute()}, since there is a [ in its name or that of a folder "
@@ -113,12 +124,13 @@ def newest(path: Path) -> int | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Orbax logs what it does, and whole tracebacks of what it raises; ours is the one message about it."""
+    """Orbax logs what it does, and its threads print tracebacks of what it raises; ours is the one message about it."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(io.StringIO()):
+            yield
     finally:
         logger.setLevel(level)
 
@@ -127,4 +139,5 @@ def _reason(error: Exception) -> str:
     """A few words: the system's own, which Orbax's story of a failed write has at its end, or the first line."""
     if number := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(number[1]))
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    first = str(error).split("\n")[0].split(" [tensorstore_spec")[0]
+    return first[:LONGEST_REASON] or type(error).__name__

@@ -28,7 +28,10 @@ def from_dict(cls: type[Config], values: Any) -> Config:
     needed = {f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING}
     if odd := set(values) - {f.name for f in fields} | needed - set(values):
         names = ", ".join(sorted(odd))
-        raise UserError(f"the stored configuration does not fit this version of mmaml; fields that differ: {names}.")
+        raise UserError(
+            f"the stored configuration does not fit this version of mmaml; fields that differ: {names}. Use the "
+            "version in its config.json, or train another run."
+        )
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     hints = get_type_hints(cls)
     for name, value in given.items():

@@ -22,13 +22,14 @@ def prepare_jax(devices: int | None = None) -> None:
     """
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices or processors())
-    cache = Path(os.environ.get("MMAML_CACHE", Path.home() / ".cache" / "mmaml")) / "compiled"
     try:
+        cache = Path(os.environ.get("MMAML_CACHE") or Path.home() / ".cache" / "mmaml") / "compiled"
         cache.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=cache).close()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the second where there is no home
+        where = f"{error.filename} ({error.strerror})" if isinstance(error, OSError) else f"a home ({error})"
         remedy = "so every start compiles anew; set MMAML_CACHE to a folder that can be written to"
-        warnings.warn(f"compiled programs cannot be kept in {cache} ({error.strerror}), {remedy}.", Note, stacklevel=2)
+        warnings.warn(f"compiled programs cannot be kept in {where}, {remedy}.", Note, stacklevel=2)
         return
     jax.config.update("jax_compilation_cache_dir", str(cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

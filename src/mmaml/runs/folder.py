@@ -23,9 +23,9 @@ from typing import Any
 
 import filelock
 
-from mmaml.runs.checkpoint import refuse_brackets
+from mmaml.runs.checkpoint import refuse_unusable
 from mmaml.runs.errors import UserError, command
-from mmaml.runs.files import read_json, write_json
+from mmaml.runs.files import read_json, refuse_unreadable_names, write_json
 from mmaml.runs.provenance import provenance
 
 
@@ -49,11 +49,17 @@ class RunFolder:
 
         Raises what `require_free` raises, and `UserError` if the folder cannot be written.
         """
-        folder = cls.require_free(path, overwrite=overwrite)
-        if folder._is_taken():
-            folder._clear()
         stored = {"domain": domain, "setting": setting, "config": config, **provenance()}
-        write_json(folder.config_path, stored)
+        folder = cls.require_free(path, overwrite=overwrite)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {path}: {error.strerror}. Choose another folder with --out.") from error
+        with folder.locked():
+            # Another process may have begun a run here in the meantime.
+            cls.require_free(path, overwrite=overwrite)
+            folder._clear()
+            write_json(folder.config_path, stored)
         return folder
 
     @classmethod
@@ -61,9 +67,12 @@ class RunFolder:
         """A place for a new run, before anything is written.
 
         Raises `UserError` if the folder holds something already, unless it is a run, nothing else and `overwrite` is
-        given, or if checkpoints could not be kept in it.
+        given, if it lies in that of another run, or if checkpoints could not be kept in it.
         """
-        refuse_brackets(path)
+        refuse_unusable(path)
+        for above in path.absolute().parents:
+            if cls(above)._is_run():
+                raise UserError(f"{path} lies in the run {above}, with which it would go. Choose another with --out.")
         folder = cls(path)
         if folder._is_taken():
             if not folder._is_run():
@@ -79,6 +88,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """An existing run. Raises `UserError` if `path` is not one."""
+        refuse_unreadable_names(path.absolute().parents)
         folder = cls(path)
         if not folder.config_path.is_file():
             raise UserError(f"{path} is not a run: it has no config.json. Runs are made by `mmaml train`.")
@@ -108,12 +118,17 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """The content of config.json: `domain`, `config`, what `provenance` says, and in all but the oldest `setting`.
 
-        Raises `UserError` if some of it is missing.
+        Raises `UserError` if some of it is missing or cannot be.
         """
         stored = read_json(self.config_path)
         needed = {"domain", "config", "command", "commit", "versions", "machine", "devices"}
         if missing := needed - set(stored if isinstance(stored, dict) else ()):
             raise UserError(f"{self.config_path} lacks {', '.join(sorted(missing))}: it was not written by mmaml.")
+        kinds = {"domain": str, "setting": str, "config": dict, "versions": dict, "devices": int}
+        odd = [name for name, kind in kinds.items() if not isinstance(stored.get(name, kind()), kind)]
+        if odd or stored["devices"] < 1:
+            name = odd[0] if odd else "devices"
+            raise UserError(f"{self.config_path} is damaged: {name} is {stored[name]!r}. Put it back from a copy.")
         return stored
 
     def _is_run(self) -> bool:
@@ -124,7 +139,9 @@ class RunFolder:
         return True
 
     def _is_taken(self) -> bool:
-        return self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir()))
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(entry.name != ".lock" for entry in self.path.iterdir())
 
     def _refuse_foreign(self) -> None:
         if foreign := [entry.name for entry in sorted(self.path.iterdir()) if not _is_own(entry.name)]:
@@ -132,17 +149,21 @@ class RunFolder:
                 f"{self.path} holds {foreign[0]!r}, which is no part of a run; --overwrite would delete it. "
                 "Move it away, or choose another folder with --out."
             )
+        if inner := [found for found in sorted(self.path.rglob("config.json")) if found != self.config_path]:
+            raise UserError(
+                f"{self.path} holds another run, {inner[0].parent}; --overwrite would delete it. Move it away, or "
+                "choose another folder with --out."
+            )
 
     def _clear(self) -> None:
-        """Delete the run. Raises `UserError`, and deletes nothing, if another process trains it."""
-        entries = sorted(self.path.iterdir())
-        with self.locked():
-            # Without config.json what is left after a crash would not be known for a run.
-            for entry in sorted(entries, key=lambda entry: entry == self.config_path):
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink(missing_ok=True)
+        """Delete the run, whose lock is held."""
+        entries = [entry for entry in self.path.iterdir() if entry.name != ".lock"]
+        # Without config.json what is left after a crash would not be known for a run.
+        for entry in sorted(entries, key=lambda entry: entry == self.config_path):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
 
     @property
     def config_path(self) -> Path:

@@ -9,24 +9,31 @@ from mmaml.runs.files import write_atomically
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All rows; a last line cut short by a crash is left out."""
+    """All rows; a last line cut short by a crash is left out. Raises `UserError` for another line that is no row."""
     if not path.is_file():
         return []
     rows = []
-    lines = path.read_text().splitlines()
+    lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+            if not (isinstance(row, dict) and isinstance(row.get("step"), int)):
+                raise ValueError("no row")
+            rows.append(row)
+        except (ValueError, RecursionError):
             if number < len(lines):
-                raise UserError(f"{path}, line {number} is not JSON: {line[:80]!r}.") from None
+                seen = line[:80].decode(errors="replace")
+                raise UserError(
+                    f"{path}, line {number} is not a JSON object with a whole number `step`: {seen!r}. Put the file "
+                    "back from a copy."
+                ) from None
     return rows
 
 
 def append_metrics(path: Path, row: dict[str, Any]) -> None:
     """Append one row."""
     try:
-        with open(path, "a") as file:
+        with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}. Free some space, then `mmaml resume`.") from error

@@ -89,10 +89,17 @@ def read_result(folder: RunFolder) -> Result | None:
     """The run's result, `None` if it has none yet. Raises `UserError` if the file is broken or lacks something."""
     if not folder.result_path.is_file():
         return None
-    result = read_json(folder.result_path)
-    if missing := Result.__required_keys__ - set(result):
+    result: Any = read_json(folder.result_path)
+    missing = Result.__required_keys__ - set(result if isinstance(result, dict) else ())
+    if missing or not _whole(result["stages"]):
         raise UserError(
-            f"{folder.result_path} lacks {', '.join(sorted(missing))}: it was not written by this version. "
-            f"Write it again with {command('evaluate', folder.path)}."
+            f"{folder.result_path} lacks {', '.join(sorted(missing)) or 'whole stages'}: it was not written by this "
+            f"version, or is damaged. Write it again with {command('evaluate', folder.path)}."
         )
-    return result
+    return result  # pyright: ignore[reportReturnType]
+
+
+def _whole(stages: Any) -> bool:
+    """Whether it is a list of one `Stage` or more."""
+    needed = Stage.__required_keys__
+    return isinstance(stages, list) and bool(stages) and all(isinstance(s, dict) and needed <= s.keys() for s in stages)

@@ -48,19 +48,25 @@ def train(
     all before it is also kept as the run's best. Starting again after any kind of stop gives the same states and
     metrics as if it had not happened.
 
-    Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT or SIGTERM
+    Raises `RunFailed` when the loss or a parameter is no longer finite, `Interrupted` after a SIGINT, SIGTERM or SIGHUP
     once the state is saved, and `UserError` when something cannot be written or restored, or the checkpoints of a
     trained run are missing.
     """
     saved = newest(folder.checkpoints_path)
+    best_step = newest(folder.best_path) if better else None
     if _was_trained(folder):
         if saved is None:
             raise _lost(folder, folder.checkpoints_path)
-        if better and newest(folder.best_path) is None:
+        if better and best_step is None:
             raise _lost(folder, folder.best_path)
     step = saved or 0
     drop_metrics_after(folder.metrics_path, step)
     rows = read_metrics(folder.metrics_path)
+    if best_step and best_step <= step and all(row["step"] != best_step for row in rows):
+        raise UserError(
+            f"{folder.metrics_path} has no row of iteration {best_step}, which did best so far: without it nothing can "
+            "be compared with that. Put the file back from a copy, or train another run with --out."
+        )
     seconds = rows[-1]["seconds"] if rows else 0.0
 
     with (
@@ -158,7 +164,7 @@ def _diverged(iteration: int, saved: int | None, folder: RunFolder) -> RunFailed
 
 @contextmanager
 def _stop_requested(console: Console) -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM has come; a second one acts at once, as it would without this."""
+    """Whether SIGINT, SIGTERM or the terminal's SIGHUP has come; a second one acts at once, as without this."""
     received = False
     previous = {}
 
@@ -169,7 +175,11 @@ def _stop_requested(console: Console) -> Iterator[Callable[[], bool]]:
         signal.signal(number, previous[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
-        previous = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        # A run under nohup outlives its terminal.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield lambda: received
     finally:

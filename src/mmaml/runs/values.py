@@ -63,7 +63,7 @@ def _read(path: Path, dimensions: int) -> np.ndarray:
             array = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise _broken(path) from error
-    if array.ndim != dimensions or array.dtype.kind not in "fiu":
+    if array.ndim != dimensions or array.size == 0 or array.dtype.kind not in "fiu":
         raise _broken(path)
     return array
 

@@ -17,8 +17,11 @@ from mmaml.runs.errors import DataError, Note, UserError
 
 
 def data_folder() -> Path:
-    """Where data sets are kept: `$MMAML_DATA`, or else `~/.cache/mmaml/data`."""
-    return Path(os.environ.get("MMAML_DATA") or Path.home() / ".cache" / "mmaml" / "data")
+    """Where data sets are kept: `$MMAML_DATA`, or else `~/.cache/mmaml/data`. Raises `UserError` without a home."""
+    try:
+        return Path(os.environ.get("MMAML_DATA") or Path.home() / ".cache" / "mmaml" / "data")
+    except RuntimeError as error:
+        raise UserError(f"no place for data sets: {error} Set MMAML_DATA to a folder for them.") from error
 
 
 def pack_path(name: str) -> Path:

@@ -30,7 +30,7 @@ class Physics:
         threads = processors() if threads is None else threads
         if threads < 1:
             raise ValueError(f"physics got {threads} threads; at least 1 is needed")
-        model = resources.files("mmaml.rl.envs").joinpath("models", f"{name}.xml").read_text()
+        model = resources.files("mmaml.rl.envs").joinpath("models", f"{name}.xml").read_text(encoding="utf-8")
         self.model: Any = mujoco.MjModel.from_xml_string(model)
         self.substeps = substeps
         self.seconds: float = substeps * self.model.opt.timestep
