@@ -149,6 +149,22 @@ def test_clip_value_bounds_every_entry():
     assert max(moved) == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_entries_are_bounded_first_and_the_whole_after_that():
+    net, support = network(jr.key(0)), samples(jr.key(2), 3)
+
+    def step(**bounds):
+        inner = InnerLoop(1.0, steps=1, **bounds)
+        adapted = eqx.filter_jit(final)(inner, TaskModel(net), support).network
+        pairs = zip(*map(jax.tree.leaves, (adapted, net)), strict=True)
+        return np.concatenate([np.ravel(np.asarray(new) - old) for new, old in pairs])
+
+    clipped = np.clip(step(clip_norm=None, engine="materialised"), -0.05, 0.05)
+    length = np.linalg.norm(clipped)
+    assert np.mean(np.abs(clipped) == 0.05) > 0.1
+    found = step(clip_norm=float(length / 2), clip_value=0.05)
+    np.testing.assert_allclose(found, clipped / 2, atol=1e-6)
+
+
 def test_head_only_leaves_the_body_alone():
     net = network(jr.key(0))
     adapted = final(InnerLoop(0.1, adapts="head", engine="materialised"), TaskModel(net), samples(jr.key(2), 3)).network

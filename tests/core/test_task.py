@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task, groups_of, mode_index
+from tests.core.problems import PlanesAndWaves
 
 
 class Numbered(AbstractTaskSource):
@@ -44,6 +45,12 @@ def test_every_mode_takes_its_turn_at_the_remainder():
     source = mixture(3)
     firsts = {int(source.sample(jr.key(seed), 1).mode[0]) for seed in range(30)}
     assert firsts == {0, 1, 2}
+
+
+def test_equal_sources_draw_different_tasks():
+    tasks = Mixture((PlanesAndWaves(), PlanesAndWaves()), ("one", "other")).sample(jr.key(0), 8)
+    x = np.hstack([tasks.support.inputs, tasks.query.inputs])
+    assert len(np.unique(x)) == x.size
 
 
 @pytest.mark.parametrize(("sources", "names"), [((Numbered(0), Numbered(1)), ("x",)), ((), ())])

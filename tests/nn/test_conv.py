@@ -107,6 +107,21 @@ def test_bfloat16_rounds_the_factors_of_every_product_and_nothing_else():
         np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
+@pytest.mark.parametrize(("side", "n"), [(3, 1), (9, 4)], ids=["fewer positions than channels", "more"])
+def test_bfloat16_is_float32_but_for_rounding(side, n):
+    positions = (side + 1) // 2, (side + 1) // 2, n
+    x, weight = jr.normal(jr.key(0), (3, side, side, n)), jr.normal(jr.key(1), (27, 16))
+    above = jr.normal(jr.key(2), (16, *positions))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def all_of(precision):
+        y, pull = jax.vjp(functools.partial(convolution, precision=precision), weight, x)
+        return y, *pull(above)
+
+    for rounded, exact in zip(all_of("bfloat16"), all_of("float32"), strict=True):
+        np.testing.assert_allclose(rounded, exact, atol=2e-2 * np.abs(exact).max())
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_task_may_have_weights_of_its_own(precision):
     x, weights = maps(jr.key(0), 2, 2, 7, 7, 5), maps(jr.key(1), 2, 18, 4)

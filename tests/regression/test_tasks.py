@@ -39,6 +39,19 @@ def test_inputs_are_uniform_and_noise_is_on_support_and_query_alike():
         assert np.mean(residual) / 3 == pytest.approx(NOISE_STD**2, rel=0.05)
 
 
+def test_parameters_inputs_and_noise_have_nothing_to_do_with_each_other():
+    parameters, drawn = jax.vmap(lambda key: FunctionTasks("linear").draw(key, 4))(jr.split(jr.key(4), 4000))
+    p, x, y = np.asarray(parameters), np.asarray(drawn.inputs)[..., 0], np.asarray(drawn.targets)[..., 0]
+    correlations = stats.spearmanr(np.hstack([p, x, y - p[:, :1] * x - p[:, 1:]])).statistic
+    assert np.abs(correlations - np.eye(10)).max() < 4 / np.sqrt(4000)
+
+
+def test_no_input_comes_twice():
+    tasks = FunctionTasks("linear", shots=3, queries=7).sample(jr.key(5), 20)
+    x = np.hstack([tasks.support.inputs, tasks.query.inputs])
+    assert x.shape == (20, 10, 1) and len(np.unique(x)) == 200
+
+
 def test_both_signs_of_the_quadratic_are_as_likely():
     drawn = jax.vmap(FAMILIES["quadratic"].draw)(jr.split(jr.key(2), 2000))
     assert np.mean(np.sign(drawn[:, 3])) == pytest.approx(0, abs=0.08)

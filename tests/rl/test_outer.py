@@ -144,6 +144,24 @@ def test_drift_costs_nothing_at_the_behaviour_and_more_beyond():
     assert float(mean_kl(moved, seen)) == pytest.approx(expected, rel=1e-4)
 
 
+def test_drift_is_measured_by_the_old_policy():
+    """KL(N(0, 1) ‖ N(0, e)) is half of 1/e; there are two coordinates."""
+    behaviour = some_behaviour()
+    wider = Gaussian(behaviour.mean, behaviour.log_std + 0.5)
+    assert float(mean_kl(wider, seen_by(behaviour))) == pytest.approx(1 / np.e, rel=1e-5)
+
+
+def test_values_worked_out_by_hand():
+    """The ratio of N(1, 1) to N(0, 1) is √e at 1 and 1/√e at 0."""
+    old, new = (Gaussian(jnp.full((2, 1), mean), jnp.zeros((2, 1))) for mean in (0.0, 1.0))
+    seen = Experience(jnp.array([[1.0], [0.0]]), jnp.zeros(2), jnp.array([2.0, -1.0]), old, jnp.ones(2))
+    root, log_peak = np.sqrt(np.e), -np.log(2 * np.pi) / 2
+    assert float(likelihood_ratio(new, seen)) == pytest.approx(-(2 * root - 1 / root) / 2, rel=1e-5)
+    assert float(log_likelihood(new, seen)) == pytest.approx(-(2 * log_peak - (log_peak - 0.5)) / 2, rel=1e-5)
+    assert float(clipped_ratio(new, seen, 0.2)) == pytest.approx(-(2 * 1.2 - 0.8) / 2, rel=1e-5)
+    assert float(mean_kl(new, seen)) == pytest.approx(0.5, rel=1e-5)
+
+
 def test_first_order_is_the_plain_gradient_at_the_adapted_parameters():
     given, outer = task_samples(jr.key(0), ENV, phases=3), ProMP(kl_penalty=0.0)
     first_order = learner("maml", ENV, first_order=True)

@@ -9,13 +9,16 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh
 
 from mmaml.rl.build import make_exploration, make_learner, make_outer
+from mmaml.rl.explore import Exploration
 from mmaml.rl.objectives import likelihood_ratio, mean_kl
 from mmaml.rl.outer import MetaBatch, TaskSamples, replay
 from mmaml.rl.presets import PRESETS
 from mmaml.rl.trainer import PolicyTrainer
 from mmaml.rl.trpo import TRPO
+from tests.rl.problems import ShortPointMass, in_double_precision, learner, task_samples
 
 
 CONFIG = replace(PRESETS["navigation"], hidden=(5,), encoder_hidden=3, rollouts=2, tasks_per_step=3, learner="maml")
@@ -70,6 +73,28 @@ def test_one_step_of_the_solver_follows_the_gradient(trainer, tasks):
     gradient, _ = ravel_pytree(jax.grad(lambda p: outcome(trainer, p, tasks)[0])(state.parameters))
     cosine = change @ gradient / jnp.linalg.norm(change) / jnp.linalg.norm(gradient)
     np.testing.assert_allclose(cosine, -1, atol=1e-4)
+
+
+def test_the_step_is_the_natural_gradient_s_and_as_long_as_the_bound_allows():
+    env = ShortPointMass(2)
+    exploration = Exploration(env, likelihood_ratio, rollouts=8)
+    with jax.enable_x64(True):
+        made = in_double_precision(learner("maml", env, steps=1, hidden=(2,)))
+        task = in_double_precision(task_samples(jr.key(0), env, phases=2, rollouts=8))
+        said = eqx.filter_jit(replay)(exploration, made, task)[-1]
+        task = eqx.tree_at(lambda t: t.phases[-1].targets.behaviour, task, said)
+        tasks = jax.tree.map(lambda leaf: leaf[None], task)
+        batch = MetaBatch(exploration, made, tasks, Mesh(jax.devices()[:1], "tasks"))
+        start, unravel = ravel_pytree(eqx.filter(made, eqx.is_inexact_array))
+        gradients = jax.jit(jax.jacrev(lambda numbers: outcome(batch, unravel(numbers), tasks)))
+        ahead, behind = ([gradients(start + eps * d)[1] for d in np.eye(start.size)] for eps in (1e-5, -1e-5))
+        hessian = (np.array(ahead) - np.array(behind)) / 2e-5
+        natural = np.linalg.solve(hessian, gradients(start)[0])
+        outer = TRPO(max_kl=1e-8, cg_steps=start.size)
+        parameters, _, _ = eqx.filter_jit(outer.update)(unravel(start), (), batch)
+        change = np.asarray(ravel_pytree(parameters)[0] - start)
+    assert change @ natural < -0.999 * np.linalg.norm(change) * np.linalg.norm(natural)
+    assert 0.6e-8 < change @ hessian @ change / 2 < 1.001e-8
 
 
 def test_nothing_changes_where_no_step_helps(trainer, tasks):
