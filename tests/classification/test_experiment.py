@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import equinox as eqx
 import jax.random as jr
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ from mmaml.classification.learner import published_rates
 from mmaml.classification.paper import OMNIGLOT, TABLE2
 from mmaml.classification.presets import PRESETS
 from mmaml.classification.sources import make_sources
+from mmaml.classification.tasks import ImageTasks
 from mmaml.cli import main
 from mmaml.core.meta import MetaTrainer
+from mmaml.core.task import Mixture
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import Note, UserError
 from tests.commands import mmaml_command
@@ -275,6 +278,50 @@ def stop():
     raise StopIteration
 
 
+@pytest.fixture
+def by_brightness(monkeypatch):
+    """A learner's result on a task is how bright the query images are."""
+    monkeypatch.setattr(
+        "mmaml.classification.experiment.evaluate_tasks",
+        lambda learner, tasks, *_, **__: np.asarray(tasks.query.inputs.mean((1, 2, 3, 4)))[:, None],
+    )
+
+
+def small_experiment(**options):
+    small = {"budget": "smoke", "learner": "maml", "way": 3, "queries": 2, "channels": (4,), "image_size": 8}
+    return ClassificationExperiment(replace(PRESETS["classification-2"], **small | options))
+
+
+def test_validation_classes_choose_and_test_classes_judge(by_brightness):
+    def shaded(shade):
+        images = np.full((4, 2, 2, 1), shade, np.uint8)
+        return Mixture((ImageTasks(images, np.full(2, 2), way=2, shot=1, queries=1, name="a"),), ("a",))
+
+    experiment = small_experiment()
+    learner, parts = experiment.trainer.learner, {split: shaded(51 * i) for i, split in enumerate(SPLITS)}
+    experiment.sources = replace(experiment.sources, **parts)
+    assert experiment.validate(learner)["query"] == pytest.approx(0.2)
+    assert experiment.evaluate(learner, 20, None).values.mean() == pytest.approx(0.4)
+
+
+def test_every_seed_is_judged_on_the_same_tasks_of_which_none_comes_twice(by_brightness):
+    one, other = (small_experiment(seed=seed) for seed in (0, 1))
+    learner = one.trainer.learner
+    values, same = (experiment.evaluate(learner, 50, None).values for experiment in (one, other))
+    np.testing.assert_array_equal(values, same)
+    assert values.shape == (50, 1) and len(np.unique(values)) == 50
+
+
+def test_as_many_tasks_are_differentiated_at_a_time_as_asked_for():
+    assert small_experiment(task_microbatch=3).trainer.task_microbatch == 3
+
+
+def test_only_training_images_are_augmented():
+    sources = make_sources(replace(PRESETS["classification-2"], budget="smoke", augment=True, image_size=8))
+    parts = [sources.train, sources.validation, sources.test]
+    assert [{tasks.augment for tasks in part.sources} for part in parts] == [{True}, {False}, {False}]
+
+
 def test_of_equal_checkpoints_the_first_is_kept(own):
     better = ClassificationExperiment(mmaml.load(own).config).better
     assert [better({"query": value}, {"query": 0.5}) for value in (0.4, 0.5, 0.6)] == [False, False, True]
@@ -305,14 +352,15 @@ def test_a_run_from_before_there_was_a_choice_of_precision_stays_in_single():
 
 def test_sources_keep_the_classes_of_the_splits_apart():
     """From configuration to episode: no image of another split, over enough episodes to see all of its own."""
-    sources = make_sources(replace(PRESETS["classification-2"], budget="smoke", way=5, shot=2, queries=3))
+    small = {"budget": "smoke", "way": 12, "shot": 2, "queries": 150, "image_size": 8}
+    sources = make_sources(replace(PRESETS["classification-2"], **small))
     digits = find("digits")
     for split, mixture in zip(SPLITS, (sources.train, sources.validation, sources.test), strict=True):
-        tasks = mixture.sample(jr.key(0), 60)
+        tasks = eqx.filter_jit(mixture.sample)(jr.key(0), 40)
         images = np.concatenate([tasks.support.inputs, tasks.query.inputs], 1)[np.asarray(tasks.mode) == 0]
-        seen = {image.tobytes() for image in np.round(images * 255).astype(np.uint8).reshape(-1, 28 * 28)}
-        own = digits.of_split(split, side=28, channels=1).images.reshape(-1, 28 * 28)
-        assert seen <= {image.tobytes() for image in own}
+        seen = {image.tobytes() for image in np.round(images * 255).astype(np.uint8).reshape(-1, 8 * 8)}
+        own = digits.of_split(split, side=8, channels=1).images.reshape(-1, 8 * 8)
+        assert seen == {image.tobytes() for image in own}
 
 
 def test_a_stopped_run_resumed_ends_like_one_that_never_was(capsys, run, tmp_path, monkeypatch):

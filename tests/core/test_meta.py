@@ -1,5 +1,7 @@
 """Meta-training: it learns, does not recompile, and microbatches and devices change nothing."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -87,6 +89,24 @@ def test_targets_that_a_loss_would_broadcast_are_refused():
 def test_one_dispatch_or_several_give_the_same_bits():
     whole, parts = run(trainer(), 6), run(trainer(), 1, 3, 2)
     np.testing.assert_array_equal(parameters(whole[0]), parameters(parts[0]))
+
+
+def test_every_iteration_has_fresh_tasks_that_the_key_fixes():
+    t = replace(trainer("maml"), loss=lambda outputs, targets: targets.mean())
+    state, first = run(t, 3)
+    _, then = t.run(state, 2, AT_MOST)
+    losses = np.concatenate([first["loss"][:3], then["loss"][:2]])
+    drawn = jax.jit(lambda i: t.source.sample(jr.fold_in(t.key, i), 6).query.targets.mean())
+    np.testing.assert_allclose(losses, [drawn(i) for i in range(5)], rtol=1e-5, atol=1e-6)
+    assert len(np.unique(losses)) == 5
+
+
+def test_the_optimiser_remembers_earlier_iterations():
+    """The mean output has the slope 1 in the head's bias; momentum 0.9 makes of it 1, 1.9 and 2.71."""
+    t = replace(trainer("maml"), loss=lambda outputs, targets: outputs.mean(), optimiser=optax.sgd(0.1, momentum=0.9))
+    state, _ = run(t, 2, 1)
+    moved = state.parameters.prior.head.bias - t.learner.prior.head.bias
+    np.testing.assert_allclose(moved, -0.1 * (1 + 1.9 + 2.71), rtol=1e-5)
 
 
 def test_microbatches_and_devices_change_only_rounding():

@@ -33,13 +33,13 @@ SPEC = TableSpec(
 )
 
 
-def record(out, method, values, seed=0, trained=15_000, **options):
+def record(out, method, values, seed=0, trained=15_000, ci95=0.25, **options):
     """An evaluated run whose task i has the error `values[i][s]` after s steps."""
     values = np.asarray(values, np.float32)
     folder = out / "runs" / f"regression-2-{method}-cpu-seed{seed}"
     config = replace(SPEC.config("2 modes", method, "cpu", seed), task_microbatch=3, **options)
     RunFolder.create(folder, "regression", "regression-2", to_dict(config))
-    stages = [{"steps": s, "mean": float(v.mean()), "ci95": 0.25} for s, v in enumerate(values.T)]
+    stages = [{"steps": s, "mean": float(v.mean()), "ci95": ci95} for s, v in enumerate(values.T)]
     result = {"preset": "regression-2", "learner": config.learner, "modulation": None, "budget": "cpu", "seed": seed}
     result |= {"tasks": len(values), "meta_iterations": trained, "trained": trained, "planned": 15_000}
     made = {"command": "c", "commit": "d", "versions": {}, "machine": "m", "devices": 1}
@@ -74,6 +74,13 @@ def test_cells_have_means_over_seeds_and_differences_task_by_task(tmp_path):
     assert "\n- 2 modes: 3 tasks of made up; 15,000 meta-iterations (published: 70,000).\n" in text
     film = "[2 modes](runs/regression-2-mmaml-film-cpu-seed0), [seed 1](runs/regression-2-mmaml-film-cpu-seed1)"
     assert f"\nRecords: maml: [2 modes](runs/regression-2-maml-cpu-seed0); mmaml-film: {film}; lstm: " in text
+
+
+@pytest.mark.parametrize("widths", [(0.25, 0.5), (0.5, 0.25)])
+def test_the_interval_of_a_cell_is_the_widest_of_any_seed(tmp_path, widths):
+    for seed, ci95 in enumerate(widths):
+        record(tmp_path, "maml", [[9, 3], [9, 5]], seed, ci95=ci95)
+    assert [cell["ci95"] for cell in write_table(SPEC, tmp_path, "cpu")] == [0.5, 0.5]
 
 
 def test_a_difference_varies_with_the_seed(tmp_path):

@@ -37,3 +37,17 @@ def test_multi_maml_is_a_maml_for_each_mode(fixed):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
         moved = jax.tree.map(lambda new, old: bool((new != old).any()), ours.context, prior.context)
         assert jax.tree.leaves(moved) == [not fixed]
+
+
+@pytest.mark.parametrize(("initialisation", "deviation"), [("he", (2 / 200) ** 0.5), ("small", 0.01)])
+def test_weights_are_drawn_as_asked_for(initialisation, deviation):
+    config = replace(PRESETS["regression-2"], learner="maml", hidden=(200, 200), initialisation=initialisation)
+    learner = make_learner(config, in_size=1, modes=2, key=jr.key(0))
+    assert learner.prior.hidden[1].weight.std() == pytest.approx(deviation, rel=0.02)
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_the_encoder_sorts_support_points_if_asked_for(sort):
+    config = replace(PRESETS["regression-2"], sort_support=sort)
+    learner = eqx.filter_eval_shape(lambda: make_learner(config, in_size=1, modes=2, key=jr.key(0)))
+    assert learner.modulator.encoder.sort == sort

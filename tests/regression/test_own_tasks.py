@@ -129,8 +129,16 @@ def test_what_is_wrong_with_folders_train_and_test_is_said(tmp_path, files, mess
 
 
 def test_the_scaler_sees_training_tasks_only_and_is_undone(tmp_path):
-    make_folder(tmp_path)
+    train, test = tmp_path / "train", tmp_path / "test"
+    make_folder(train)
+    tables = {path: np.loadtxt(path, delimiter=",", skiprows=1) for path in train.rglob("*.csv")}
+    for path, table in tables.items():
+        rows = "\n".join(f"{x},{y}" for x, y in 1000 * table)
+        write(test / path.relative_to(train), f"x,y\n{rows}\n")
     scaler = load(tmp_path, 3, 4).scaler
+    points = np.concatenate([*tables.values()])
+    np.testing.assert_allclose([*scaler.x_mean, scaler.y_mean], points.mean(0))
+    np.testing.assert_allclose([*scaler.x_std, scaler.y_std], points.std(0))
     y = np.array([1.0, 250.0])
     np.testing.assert_allclose(scaler.unscale_y(scaler.scale_y(y)), y, rtol=1e-4)
 

@@ -30,7 +30,7 @@ from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.statistics import by_mode
 from tests.commands import mmaml_command
-from tests.rl.learners import tiny_model
+from tests.rl.learners import tiny_config, tiny_model
 
 
 SIZES = "--tasks-per-step 2 --rollouts 2 --hidden 8 --encoder-hidden 4 --evaluation-tasks 8"
@@ -192,6 +192,20 @@ def test_an_evaluation_does_no_more_than_is_asked_for(count, at_once, together, 
     found = evaluate(model.exploration, model.learner, tasks, jr.key(0), 1, at_once=at_once)
     assert seen == together
     np.testing.assert_array_equal(found, np.stack([np.arange(count)] * 2, axis=1))
+
+
+def test_every_seed_is_judged_on_the_same_tasks_and_rollouts(monkeypatch):
+    monkeypatch.setattr(
+        "mmaml.rl.experiment.evaluate",
+        lambda exploration, learner, tasks, key, steps: tasks.goal + jr.normal(key, tasks.goal.shape),
+    )
+    one, other = (PolicyExperiment(tiny_config("point-2", learner="maml", seed=seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(*(made.evaluate(one.trainer.learner, 8, None).values for made in (one, other)))
+
+
+def test_as_many_tasks_are_differentiated_at_a_time_as_asked_for():
+    experiment = PolicyExperiment(tiny_config("point-2", learner="maml", task_microbatch=3))
+    assert experiment.trainer.task_microbatch == 3
 
 
 # Table 3, typed from the paper.

@@ -1,14 +1,18 @@
 """The loop around the meta-steps, stopped where nothing was due to be saved."""
 
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from rich.console import Console
 
 from mmaml.core.meta import MetaTrainer
-from mmaml.runs.errors import Interrupted
+from mmaml.runs.checkpoint import newest
+from mmaml.runs.errors import Interrupted, RunFailed
 from mmaml.runs.folder import RunFolder
 from mmaml.runs.metrics import read_metrics
 from mmaml.runs.training import Schedule, restore_learner, train
@@ -98,3 +102,12 @@ def test_under_nohup_it_does_not(tmp_path, clock):
         run(tmp_path, 4, clock)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_parameters_that_break_after_the_last_loss_are_not_saved(tmp_path):
+    folder = RunFolder(tmp_path)
+    broken = replace(trainer("maml"), optimiser=optax.sgd(lambda step: jnp.where(step < 1, 0.0, jnp.inf)))
+    schedule = Schedule(2, save_every=1, dispatch=1)
+    with pytest.raises(RunFailed, match="not finite at meta-iteration 2; the last finite checkpoint, 1, is kept"):
+        train(folder, broken, schedule, lambda learner: {"query": 1.0}, console=Console(quiet=True))
+    assert newest(folder.checkpoints_path) == 1

@@ -1,4 +1,4 @@
-"""What the outer optimiser does to weights and to all other parameters."""
+"""What options that both domains share come to, and what the outer optimiser does to weights and all else."""
 
 from dataclasses import replace
 
@@ -11,14 +11,69 @@ import optax
 import pytest
 from jax.sharding import Mesh
 
+from mmaml.classification.learner import make_learner as make_classifier
+from mmaml.classification.presets import PRESETS as IMAGE_PRESETS
 from mmaml.classification.tasks import ImageTasks
 from mmaml.core.task import Mixture
 from mmaml.regression.learner import make_learner
 from mmaml.regression.presets import PRESETS
-from mmaml.supervised.build import _on_all, make_optimiser
+from mmaml.supervised.build import _on_all, make_optimiser, make_trainer
+from tests.core.problems import PlanesAndWaves, learner, mse
 
 
 RATE = 0.01
+
+
+def untrained(domain, **options):
+    """The learner of a domain, without numbers in it."""
+    if domain == "regression":
+        config = replace(PRESETS["regression-2"], **options)
+        return eqx.filter_eval_shape(lambda: make_learner(config, in_size=1, modes=2, key=jr.key(0)))
+    config = replace(IMAGE_PRESETS["classification-2"], **options)
+    return eqx.filter_eval_shape(lambda: make_classifier(config, channels=1, modes=("a", "b"), key=jr.key(0)))
+
+
+@pytest.mark.parametrize("domain", ["regression", "classification"])
+@pytest.mark.parametrize(
+    ("option", "value", "name"),
+    [
+        ("first_order", True, "first_order"),
+        ("inner_clip_norm", 3.0, "clip_norm"),
+        ("inner_clip_value", 2.0, "clip_value"),
+        ("adapts", "head", "adapts"),
+        ("engine", "materialised", "engine"),
+        ("inner_lr", 0.3, "rates"),
+        ("inner_steps", 4, "steps"),
+    ],
+)
+def test_options_reach_the_inner_loop(domain, option, value, name):
+    assert getattr(untrained(domain, **{option: value}).inner, name) == value
+
+
+@pytest.mark.parametrize(("option", "value"), [("post_modulation_share", 0.25), ("task_microbatch", 2)])
+def test_options_reach_the_trainer(option, value):
+    config = replace(PRESETS["regression-2"], **{option: value})
+    trainer = make_trainer(config, PlanesAndWaves(), learner("maml"), mse, tasks_per_step=4, key=jr.key(0))
+    assert getattr(trainer, option) == value
+
+
+@pytest.mark.parametrize("domain", ["regression", "classification"])
+@pytest.mark.parametrize(("modulated", "others"), [("first", False), ("all", True)])
+def test_all_blocks_are_modulated_or_the_first_alone(domain, modulated, others):
+    first, *rest = untrained(domain, modulated=modulated).modulator.heads
+    assert first is not None and [head is not None for head in rest] == [others] * len(rest) != []
+
+
+def test_the_outer_rate_falls_over_the_iterations_of_the_run():
+    """Where the gradient stays the same Adam's steps are one rate long."""
+    config = replace(PRESETS["regression-2"], meta_iterations=4, meta_lr=RATE, meta_clip_norm=None)
+    parameters = eqx.filter(learner("maml"), eqx.is_inexact_array)
+    gradient, optimiser = jax.tree.map(jnp.ones_like, parameters), make_optimiser(config, learner("maml"))
+    state, update, steps = optimiser.init(parameters), jax.jit(optimiser.update), []
+    for _ in range(5):
+        step, state = update(gradient, state)
+        steps.append(-step.prior.head.bias[0])
+    np.testing.assert_allclose(steps, RATE * (1 + np.cos(np.pi * np.arange(5) / 4)) / 2, rtol=1e-4, atol=1e-8)
 
 
 def test_all_devices_read_the_same_images():

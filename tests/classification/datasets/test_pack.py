@@ -114,6 +114,13 @@ def test_assembled_sets_are_ordered_by_split_class_and_file():
     assert made.classes_per_split == (2, 0, 1)
 
 
+@pytest.mark.parametrize("part", ["images", "labels", "class_split"])
+def test_sets_that_differ_in_one_number_have_different_digests(part):
+    one, numbers = image_set(), getattr(image_set(), part).copy()
+    numbers.flat[1] ^= 1
+    assert replace(one, **{part: numbers}).digest != one.digest == image_set().digest
+
+
 def test_a_set_in_numbers():
     assert image_set(shape=(4, 8, 1)).summary() == {
         "name": "tiny",

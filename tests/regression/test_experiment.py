@@ -1,0 +1,65 @@
+"""What regression runs are trained and judged on."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
+from mmaml.regression.augment import Varied
+from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.presets import PRESETS
+
+
+class Flat(AbstractTaskSource):
+    """y is the same everywhere."""
+
+    y: float
+    modes = ("flat",)
+
+    def sample(self, key, n):
+        points = Samples(jnp.zeros((n, 3, 1)), jnp.full((n, 3, 1), self.y))
+        return Task(points, points, jnp.zeros(n, int))
+
+
+def experiment(preset="regression-2", **options):
+    return RegressionExperiment(replace(PRESETS[preset], budget="smoke", learner="maml", hidden=(4,), **options))
+
+
+class Asked(Exception):
+    """A learner is to be judged on the tasks that this holds."""
+
+
+def judged_on(monkeypatch, judge, *arguments):
+    """Query targets of the tasks on which `judge` judges a learner."""
+
+    def ask(learner, tasks, *_, **__):
+        raise Asked(tasks)
+
+    monkeypatch.setattr("mmaml.regression.experiment.evaluate_tasks", ask)
+    with pytest.raises(Asked) as asked:
+        judge(*arguments)
+    return np.asarray(asked.value.args[0].query.targets)
+
+
+def test_held_out_tasks_judge(monkeypatch):
+    made = experiment()
+    parts = {name: Mixture((Flat(y),), ("flat",)) for name, y in (("train", 1.0), ("held_out", 2.0))}
+    made.sources, learner = replace(made.sources, **parts), made.trainer.learner
+    assert (judged_on(monkeypatch, made.validate, learner) == 2).all()
+    assert (judged_on(monkeypatch, made.evaluate, learner, 20, None) == 2).all()
+
+
+def test_every_seed_is_judged_on_the_same_tasks(monkeypatch):
+    one, other = (experiment(seed=seed) for seed in (0, 1))
+    tasks = [judged_on(monkeypatch, made.evaluate, one.trainer.learner, 20, None) for made in (one, other)]
+    np.testing.assert_array_equal(*tasks)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_training_tasks_of_one_s_own_are_varied_if_asked_for(tmp_path, augment):
+    for i in range(3):
+        (tmp_path / f"{i}.csv").write_text(f"x,y\n0,{i}\n1,2\n")
+    made = experiment("regression", data=str(tmp_path), shots=1, queries=1, augment=augment)
+    assert isinstance(made.trainer.source, Varied) == augment
