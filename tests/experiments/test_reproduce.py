@@ -39,7 +39,7 @@ def record(out, method, values, seed=0, trained=15_000, ci95=0.25, **options):
     folder = out / "runs" / f"regression-2-{method}-cpu-seed{seed}"
     config = replace(SPEC.config("2 modes", method, "cpu", seed), task_microbatch=3, **options)
     RunFolder.create(folder, "regression", "regression-2", to_dict(config))
-    stages = [{"steps": s, "mean": float(v.mean()), "ci95": ci95} for s, v in enumerate(values.T)]
+    stages = [{"steps": s, "mean": float(v.mean()), "ci95": ci95, "per_mode": {}} for s, v in enumerate(values.T)]
     result = {"preset": "regression-2", "learner": config.learner, "modulation": None, "budget": "cpu", "seed": seed}
     result |= {"tasks": len(values), "meta_iterations": trained, "trained": trained, "planned": 15_000}
     made = {"command": "c", "commit": "d", "versions": {}, "machine": "m", "devices": 1}

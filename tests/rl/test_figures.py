@@ -129,7 +129,7 @@ def test_several_models_stand_in_rows_and_act_in_the_same_tasks():
     figure = compare_trajectories(models)["trajectories"]
     titles = [panel.get_title(loc="left") for panel in figure.axes]
     assert len(titles) == 7 and titles.count("before any gradient step") == 3
-    names = [panel.get_ylabel() for panel in figure.axes if panel.get_ylabel()]
+    names = [panel.get_ylabel().split("\n")[0] for panel in figure.axes if panel.get_ylabel()]
     assert names == ["maml", "mmaml", "more"]
     goals = [[line.get_xydata()[0] for line in panel.lines if len(line.get_xydata()) == 1] for panel in figure.axes]
     for others in goals[1:]:
