@@ -88,20 +88,26 @@ def test_a_stop_between_two_saves_changes_nothing(tmp_path, clock, stop_at, stop
     np.testing.assert_array_equal(*weights)
 
 
+@pytest.fixture
+def on_hangup():
+    """Sets what a process does on SIGHUP; these tests may themselves run under nohup."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_terminal_that_is_closed_stops_a_run_as_an_interrupt_does(tmp_path, clock, number):
+def test_a_terminal_that_is_closed_stops_a_run_as_an_interrupt_does(tmp_path, clock, on_hangup, number):
+    on_hangup(signal.SIG_DFL)
     clock.signal = number
     with pytest.raises(Interrupted, match="stopped at iteration 6"):
         run(tmp_path, 4, clock)
 
 
-def test_under_nohup_it_does_not(tmp_path, clock):
+def test_under_nohup_it_does_not(tmp_path, clock, on_hangup):
+    on_hangup(signal.SIG_IGN)
     clock.signal = signal.SIGHUP
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        run(tmp_path, 4, clock)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    run(tmp_path, 4, clock)
 
 
 def test_parameters_that_break_after_the_last_loss_are_not_saved(tmp_path):
