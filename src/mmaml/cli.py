@@ -27,7 +27,7 @@ from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
 from mmaml.report.tables import results_for_terminal
 from mmaml.runs.config import to_dict
-from mmaml.runs.console import OutputConsole, progress_console
+from mmaml.runs.console import OutputConsole, discard, progress_console
 from mmaml.runs.devices import prepare_jax
 from mmaml.runs.errors import Interrupted, Note, RunFailed, UserError
 from mmaml.runs.files import refuse_to_replace, write_atomically
@@ -296,7 +296,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _tell(Interrupted("the command was not finished; what was there before is unchanged."))
     except BrokenPipeError:  # who read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     except OSError as error:  # such as a file or folder that may not be read
         if debug:
             traceback.print_exc()

@@ -25,11 +25,10 @@ def adapt(
     does not apply.
     """
     steps = inner.steps if steps is None else whole_steps(steps)
-    model = TaskModel(model.network.unsettle(), model.modulation, model.embedding)
+    model = _unsettled(model)
     take = dual if _choose_dual(inner, model.network) else materialised
     for adapted in take(inner, model, support, loss, steps):
-        settled = adapted.network.settle(support.inputs, adapted.modulation)
-        yield TaskModel(settled, adapted.modulation, adapted.embedding)
+        yield _settled(adapted, support)
 
 
 def adapt_in_a_loop(
@@ -39,16 +38,22 @@ def adapt_in_a_loop(
 
     It takes the materialised engine, and no gradient goes through it.
     """
-    network = model.network.unsettle()
-    start, fixed = eqx.partition(formed(TaskModel(network, model.modulation, model.embedding)), eqx.is_array)
+    start, fixed = eqx.partition(formed(_unsettled(model)), eqx.is_array)
 
     def step(number: Int[Array, ""], arrays: TaskModel) -> TaskModel:
         stepped = gradient_step(inner, eqx.combine(arrays, fixed), support, loss, number)
         return eqx.filter(stepped, eqx.is_array)
 
-    adapted = eqx.combine(jax.lax.fori_loop(0, steps, step, start), fixed)
-    settled = adapted.network.settle(support.inputs, adapted.modulation)
-    return TaskModel(settled, adapted.modulation, adapted.embedding)
+    return _settled(eqx.combine(jax.lax.fori_loop(0, steps, step, start), fixed), support)
+
+
+def _unsettled(model: TaskModel) -> TaskModel:
+    return TaskModel(model.network.unsettle(), model.modulation, model.embedding)
+
+
+def _settled(model: TaskModel, support: Samples) -> TaskModel:
+    settled = model.network.settle(support.inputs, model.modulation)
+    return TaskModel(settled, model.modulation, model.embedding)
 
 
 def _choose_dual(inner: InnerLoop, network: AbstractNetwork) -> bool:

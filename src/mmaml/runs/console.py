@@ -23,6 +23,11 @@ def progress_console(*, stderr: bool = False) -> Console:
     return Console(file=stream)
 
 
+def discard(stream: Any) -> None:
+    """Let a stream end in nothing, with what lies in its buffer, which would fail at every later attempt."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 class _Dispensable:
     """A stream that ends in nothing from the first failure on."""
 
@@ -43,9 +48,8 @@ class _Dispensable:
             self._give_up()
 
     def _give_up(self) -> None:
-        # What still lies in the stream's buffer would fail at every later attempt.
         with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            discard(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -72,10 +72,8 @@ def goal_map(plane: Float[np.ndarray, "tasks 2"], goals: Float[np.ndarray, "task
         look, label = {"c": goals[:, 0], "cmap": "viridis"}, "goal"
     else:
         angle = np.degrees(np.arctan2(goals[:, 1], goals[:, 0]))
-        look, label = (
-            {"c": angle, "cmap": "twilight_shifted", "vmin": -180, "vmax": 180},
-            "direction of the goal (degrees)",
-        )
+        look = {"c": angle, "cmap": "twilight_shifted", "vmin": -180, "vmax": 180}
+        label = "direction of the goal (degrees)"
     figure, axes = blank_map()
     dots = axes.scatter(*plane.T, s=12, alpha=0.8, linewidths=0, **look)
     figure.colorbar(dots, label=label)
