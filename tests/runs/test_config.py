@@ -58,3 +58,9 @@ def test_what_has_no_default_must_be_there():
     del stored["environment"]
     with pytest.raises(UserError, match="fields that differ: environment"):
         from_dict(PolicyConfig, stored)
+
+
+def test_a_message_does_not_quote_a_whole_table():
+    with pytest.raises(UserError, match=r"^--data is \(0, 1, .*…, but must be a text or None\.$") as caught:
+        from_dict(RegressionConfig, {**STORED, "data": list(range(1000))})
+    assert len(str(caught.value)) < 300

@@ -9,6 +9,9 @@ from mmaml.runs.errors import UserError
 
 Config = TypeVar("Config")
 
+LONGEST_SHOWN = 200
+"""Characters of a value that an error message quotes: what Python is given may be whole arrays."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The fields of a configuration, ready for JSON."""
@@ -67,7 +70,10 @@ def _in_words(hint: Any) -> str:
 def require(condition: bool, option: str, seen: Any, allowed: str) -> None:
     """Raise `UserError` unless `condition` holds: names the option, the value seen and what is allowed."""
     if not condition:
-        raise UserError(f"--{option.replace('_', '-')} is {seen!r}, but must be {allowed}.")
+        shown = repr(seen)
+        if len(shown) > LONGEST_SHOWN:
+            shown = f"{shown[:LONGEST_SHOWN]}…"
+        raise UserError(f"--{option.replace('_', '-')} is {shown}, but must be {allowed}.")
 
 
 def require_sizes(config: Any, *options: str) -> None:
