@@ -41,10 +41,34 @@ def test_shares_differ_by_one_at_most_and_no_task_comes_twice(modes, n, seed):
     assert len(set(zip(tasks.mode.tolist(), tasks.query.targets[:, 0, 0].tolist(), strict=True))) == n
 
 
+@settings(max_examples=15, deadline=None)
+@given(shares=st.lists(st.integers(1, 4), min_size=1, max_size=3), turns=st.integers(1, 3), seed=st.integers(0, 100))
+def test_shares_are_kept_in_every_stretch_and_no_task_comes_twice(shares, turns, seed):
+    whole = sum(shares)
+    sources, names = tuple(map(Numbered, range(len(shares)))), tuple(map(str, range(len(shares))))
+    tasks = Mixture(sources, names, tuple(shares)).sample(jr.key(seed), n := turns * whole + 1)
+    np.testing.assert_array_equal(tasks.support.inputs[:, 0, 0], tasks.mode)
+    for begin in range(n - whole + 1):
+        assert np.bincount(tasks.mode[begin : begin + whole]).tolist() == shares
+    assert len(set(zip(tasks.mode.tolist(), tasks.query.targets[:, 0, 0].tolist(), strict=True))) == n
+
+
+@pytest.mark.parametrize("shares", [(1,), (1, 0), (1, 2, 3), ()])
+def test_shares_are_whole_numbers_one_for_each_source(shares):
+    with pytest.raises(ValueError, match=r"shares of a mixture of 2 sources are \(.*whole number of at least 1"):
+        Mixture((Numbered(0), Numbered(1)), ("a", "b"), shares)
+
+
 def test_every_mode_takes_its_turn_at_the_remainder():
     source = mixture(3)
     firsts = {int(source.sample(jr.key(seed), 1).mode[0]) for seed in range(30)}
     assert firsts == {0, 1, 2}
+
+
+def test_a_batch_begins_with_a_mode_as_often_as_its_share_says():
+    source = Mixture((Numbered(0), Numbered(1)), ("often", "seldom"), (3, 1))
+    firsts = jax.vmap(lambda key: source.sample(key, 1).mode[0])(jr.split(jr.key(0), 1000))
+    assert 0.2 < firsts.mean() < 0.3
 
 
 def test_equal_sources_draw_different_tasks():

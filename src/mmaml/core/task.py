@@ -74,15 +74,18 @@ class AbstractTaskSource(eqx.Module):
 
 
 class Mixture(AbstractTaskSource):
-    """Equal shares of several sources, interleaved: task `i` is of mode `(i + r) mod M`.
+    """Fixed shares of several sources, by default equal ones, interleaved.
 
-    `r` is drawn anew for each batch, so that no mode gains when `n` is not a multiple of `M`.
+    Of every `sum(shares)` tasks in a row `shares[m]` are of mode `m`. With which mode a batch begins is drawn anew each
+    time, so that none gains when `n` is not a multiple of that sum.
     The sources must yield tasks of one common shape. Every source's own modes are counted as one.
-    Raises `ValueError` unless there are as many names as sources, at least one, and if they draw unlike tasks.
+    Raises `ValueError` unless there are as many names as sources, at least one, and for each a share, a whole number of
+    at least 1; and if they draw unlike tasks.
     """
 
     sources: tuple[AbstractTaskSource, ...]
     names: tuple[str, ...] = eqx.field(static=True)
+    shares: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
         if len(self.names) != len(self.sources) or not self.sources:
@@ -90,30 +93,45 @@ class Mixture(AbstractTaskSource):
                 f"a mixture of {len(self.sources)} sources has the names {self.names}; give at least one source, and "
                 "each a name."
             )
+        shares = self._shares
+        if len(shares) != len(self.names) or not all(isinstance(share, int) and share > 0 for share in shares):
+            raise ValueError(
+                f"the shares of a mixture of {len(self.names)} sources are {self.shares}; give a whole number of at "
+                "least 1 for each, or None for equal shares."
+            )
 
     @property
     def modes(self) -> tuple[str, ...]:
         """Names of the sources."""
         return self.names
 
+    @property
+    def _shares(self) -> tuple[int, ...]:
+        return (1,) * len(self.sources) if self.shares is None else self.shares
+
     def sample(self, key: PRNGKeyArray, n: int) -> Task:
-        """Draw `n` tasks, `⌊n/M⌋` or `⌈n/M⌉` of each source."""
+        """Draw `n` tasks; of `M` equal shares `⌊n/M⌋` or `⌈n/M⌉` each."""
         offset_key, *keys = jr.split(key, len(self.sources) + 1)
-        share = -(-n // len(self.sources))
-        drawn = [source.sample(k, share) for source, k in zip(self.sources, keys, strict=True)]
+        shares = np.array(self._shares)
+        turns = np.repeat(np.arange(len(shares)), shares)
+        counts = shares * -(-n // len(turns))
+        drawn = [source.sample(k, int(count)) for source, k, count in zip(self.sources, keys, counts, strict=True)]
         if any(task.origin is not None for task in drawn):
             # Of a source without origins each task has one of its own.
-            own = jnp.arange(share)
-            drawn = [Task(t.support, t.query, t.mode, own) if t.origin is None else t for t in drawn]
-        shapes = [jax.tree.map(jnp.shape, (task.support, task.query)) for task in drawn]
+            drawn = [
+                Task(t.support, t.query, t.mode, jnp.arange(count)) if t.origin is None else t
+                for t, count in zip(drawn, counts, strict=True)
+            ]
+        shapes = [jax.tree.map(lambda leaf: leaf.shape[1:], (task.support, task.query)) for task in drawn]
         for name, shape in zip(self.names, shapes, strict=True):
             if shape != shapes[0]:
                 raise ValueError(
                     f"{name} draws tasks of the shapes {shape}, {self.names[0]} of {shapes[0]}; all sources of a "
                     "mixture must draw tasks of the same."
                 )
-        i = jnp.arange(n)
-        mode = (i + jr.randint(offset_key, (), 0, len(self.sources))) % len(self.sources)
-        nth = i // len(self.sources)
-        tasks = jax.tree.map(lambda *leaves: jnp.stack(leaves)[mode, nth], *drawn)
+        mode = jnp.asarray(turns)[(jnp.arange(n) + jr.randint(offset_key, (), 0, len(turns))) % len(turns)]
+        # How many of a mode there have been, with the task itself.
+        nth = jnp.cumsum(mode[:, None] == jnp.arange(len(shares)), axis=0)[jnp.arange(n), mode]
+        place = jnp.asarray(np.cumsum(counts) - counts)[mode] + nth - 1
+        tasks = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[place], *drawn)
         return eqx.tree_at(lambda t: t.mode, tasks, mode)
