@@ -4,13 +4,10 @@ import dataclasses
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from mmaml.runs.errors import UserError
+from mmaml.runs.errors import UserError, shortened
 
 
 Config = TypeVar("Config")
-
-LONGEST_SHOWN = 200
-"""Characters of a value that an error message quotes: what Python is given may be whole arrays."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -70,9 +67,7 @@ def _in_words(hint: Any) -> str:
 def require(condition: bool, option: str, seen: Any, allowed: str) -> None:
     """Raise `UserError` unless `condition` holds: names the option, the value seen and what is allowed."""
     if not condition:
-        shown = repr(seen)
-        if len(shown) > LONGEST_SHOWN:
-            shown = f"{shown[:LONGEST_SHOWN]}…"
+        shown = shortened(repr(seen), 200)  # what Python is given may be whole arrays
         raise UserError(f"--{option.replace('_', '-')} is {shown}, but must be {allowed}.")
 
 

@@ -9,6 +9,11 @@ def command(name: str, run: Path) -> str:
     return f"`{shlex.join(['mmaml', name, str(run)])}`"
 
 
+def shortened(text: str, most: int) -> str:
+    """The text in `most` characters, the last of which is an ellipsis where some are left out."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class UserError(Exception):
     """The user can mend it: a bad option, a missing or broken file. Exit code 2."""
 

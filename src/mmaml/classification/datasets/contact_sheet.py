@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.pictures import fit
 from mmaml.classification.datasets.splits import SPLITS
+from mmaml.runs.errors import shortened
 from mmaml.runs.files import write_atomically
 
 
@@ -28,14 +29,10 @@ def contact_sheet(image_set: ImageSet, path: Path, classes: int = 10, images: in
     for row, k in enumerate(shown):
         top = GAP + row * (TILE + GAP)
         name, split = image_set.class_names[k], SPLITS[image_set.class_split[k]]
-        draw.text((GAP, top + 14), f"{_shortened(name)}\n{split}", fill="black", font=font)
+        draw.text((GAP, top + 14), f"{shortened(name, 28)}\n{split}", fill="black", font=font)
         tiles = fit(image_set.images[np.flatnonzero(image_set.labels == k)[:images]], TILE, 3)
         for column, tile in enumerate(tiles):
             page.paste(Image.fromarray(tile), (LABEL + column * (TILE + GAP), top))
     buffer = io.BytesIO()
     page.save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
-
-
-def _shortened(name: str, most: int = 28) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
