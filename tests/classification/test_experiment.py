@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 import mmaml
 from mmaml.classification.config import ClassificationConfig
 from mmaml.classification.datasets.catalogue import find
+from mmaml.classification.datasets.pack import ImageSet
 from mmaml.classification.datasets.splits import SPLITS
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.learner import published_rates
@@ -257,8 +258,29 @@ def test_only_a_model_of_one_s_own_pictures_looks_at_each_alone(own, run):
 
 
 def test_few_validation_classes_are_spoken_of(own):
-    with pytest.warns(Note, match="fewer validation classes than an episode takes"):
+    with pytest.warns(Note, match="validation tasks are of 2 classes and not of 3, since digits has no more"):
         ClassificationExperiment(replace(mmaml.load(own).config, way=3, data=(str(own.parent / "digits"),)))
+
+
+@pytest.mark.parametrize(("validation", "way", "notes"), [((4, 3), 3, 1), ((5, 4), 4, 0), ((1, 3), 3, 2), ((0, 9), 4, 1)])
+def test_episodes_of_validation_take_as_many_classes_as_every_set_has(monkeypatch, recwarn, validation, way, notes):
+    """Sets with one class or none for it are validated on what they are trained on, of which they have more images."""
+
+    def image_set(name):
+        split = np.repeat([0, 1, 2], [6, validation[name == "b"], 4]).astype(np.uint8)
+        labels = np.repeat(np.arange(len(split)), np.where(split == 0, 7, 5)).astype(np.int32)
+        images = np.zeros((len(labels), 8, 8, 1), np.uint8)
+        return ImageSet(name, images, labels, tuple(map(str, range(len(split)))), split)
+
+    monkeypatch.setattr("mmaml.classification.sources.find", image_set)
+    config = replace(PRESETS["classification-2"], datasets=("a", "b"), way=4, shot=1, queries=3, image_size=8)
+    sources = make_sources(config)
+    assert [part.way for part in sources.train.sources + sources.test.sources] == [4] * 4
+    assert [part.way for part in sources.validation.sources] == [way] * 2
+    expected = [count if count > 1 else 6 for count in validation]
+    assert [len(part.counts) for part in sources.validation.sources] == expected
+    assert sources.validation.sample(jr.key(0), 2).query.inputs.shape == (2, 3 * way, 8, 8, 1)
+    assert sum(issubclass(warning.category, Note) for warning in recwarn) == notes
 
 
 def test_validation_draws_other_tasks_than_training(own, monkeypatch):

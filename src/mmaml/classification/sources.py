@@ -36,8 +36,8 @@ class Sources:
 def make_sources(config: ClassificationConfig) -> Sources:
     """Read the data sets and bring them to one size.
 
-    Images are gray only if those of all data sets are. A set with fewer validation classes than an episode takes
-    is validated on its training classes.
+    Images are gray only if those of all data sets are. Episodes of validation take fewer classes than others where a
+    set has no more for it, and the training classes of a set that has not even two.
 
     Raises `UserError` if a data set is not here or too small for the episodes asked for, or is not what the
     configuration says it was.
@@ -56,7 +56,8 @@ def make_sources(config: ClassificationConfig) -> Sources:
                 "new run with --out or --overwrite."
             )
     channels = max(images.images.shape[3] for images in sets)
-    mixtures = {split: _mixture(sets, split, channels, config) for split in SPLITS}
+    ways = {split: _validation_way(sets, config.way) if split == "validation" else config.way for split in SPLITS}
+    mixtures = {split: _mixture(sets, split, ways[split], channels, config) for split in SPLITS}
     bits = max(images.bits for images in sets)
     return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, bits, digests)
 
@@ -95,12 +96,28 @@ def _own(path_or_name: str, config: ClassificationConfig, bits: int = FEWEST_BIT
     return read_path(path, config.side, bits)
 
 
-def _mixture(sets: list[ImageSet], split: Split, channels: int, config: ClassificationConfig) -> Mixture:
+_FEWEST = 2
+"""Classes that can be told apart."""
+
+
+def _validation_way(sets: list[ImageSet], way: int) -> int:
+    """How many classes an episode of validation has, of `way` at most. A `Note` says so if there are fewer."""
+    counts = {images.name: images.classes_per_split[SPLITS.index("validation")] for images in sets}
+    few = {name: count for name, count in counts.items() if _FEWEST <= count < way}
+    if not few:
+        return way
+    name = min(few, key=lambda name: few[name])
+    message = f"validation tasks are of {few[name]} classes and not of {way}, since {name} has no more for validation"
+    warnings.warn(f"{message}.", Note, stacklevel=2)
+    return few[name]
+
+
+def _mixture(sets: list[ImageSet], split: Split, way: int, channels: int, config: ClassificationConfig) -> Mixture:
     parts = []
     for images in sets:
-        lacking = split == "validation" and images.classes_per_split[SPLITS.index(split)] < config.way
+        lacking = split == "validation" and images.classes_per_split[SPLITS.index(split)] < _FEWEST
         if lacking:
-            message = "has fewer validation classes than an episode takes, so training classes choose the checkpoint"
+            message = "has fewer than two validation classes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
         taken = "train" if lacking else split
         part = images.of_split(taken, side=config.side, channels=channels)
@@ -110,7 +127,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
                 ImageTasks(
                     part.images,
                     part.counts,
-                    way=config.way,
+                    way=way,
                     shot=config.shot,
                     queries=config.queries,
                     name=images.name,
@@ -123,7 +140,7 @@ def _mixture(sets: list[ImageSet], split: Split, channels: int, config: Classifi
             too_small = f"{_smallest(images, taken)}. Lower --shot or --queries, add images, or remove that class."
             raise DataError(
                 f"the {split} classes do not suffice: {error}. Of its classes {_shares(images)}. "
-                f"{too_few if len(part.counts) < config.way else too_small}"
+                f"{too_few if len(part.counts) < way else too_small}"
             ) from error
     return Mixture(tuple(parts), tuple(images.name for images in sets))
 
