@@ -262,7 +262,9 @@ def test_few_validation_classes_are_spoken_of(own):
         ClassificationExperiment(replace(mmaml.load(own).config, way=3, data=(str(own.parent / "digits"),)))
 
 
-@pytest.mark.parametrize(("validation", "way", "notes"), [((4, 3), 3, 1), ((5, 4), 4, 0), ((1, 3), 3, 2), ((0, 9), 4, 1)])
+@pytest.mark.parametrize(
+    ("validation", "way", "notes"), [((4, 3), 3, 1), ((5, 4), 4, 0), ((1, 3), 3, 2), ((0, 9), 4, 1)]
+)
 def test_episodes_of_validation_take_as_many_classes_as_every_set_has(monkeypatch, recwarn, validation, way, notes):
     """Sets with one class or none for it are validated on what they are trained on, of which they have more images."""
 
