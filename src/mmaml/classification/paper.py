@@ -31,7 +31,6 @@ TABLE2 = TableSpec(
     settings=dict(_SETTINGS),
     methods={name: {"learner": name} for name in _PAPER}
     | {f"{name}-augmented": {"learner": name, "augment": True} for name in _PAPER}
-    | {"mmaml-augmented-slow": {"learner": "mmaml", "augment": True, "modulator_lr": 1e-3}}
     | {f"{name}-tuned": {"learner": name, "augment": True, "step_sizes": "per-layer"} for name in ("maml", "mmaml")},
     paper={
         (method, "post-adaptation"): dict(
@@ -44,8 +43,7 @@ TABLE2 = TableSpec(
     scale=100.0,
 )
 """Beside the paper's rows, the same with training images mirrored and moved, so that few classes are not learnt by
-heart, and with that MMAML whose modulator has a third of the outer learning rate, and MAML and MMAML that learn a step
-size for each layer and step (`docs/classification.md`)."""
+heart, and MAML and MMAML that in addition learn a step size for each layer and step (`docs/classification.md`)."""
 
 
 def _of_omniglot(way: int, shot: int) -> ClassificationConfig:

@@ -70,10 +70,9 @@ class ExperimentConfig(abc.ABC):
         value = self.inner_clip_norm
         require(value is None or 0 < value <= LONGEST, "inner_clip_norm", value, BOUND)
 
-    def meta_rate(self, updates: int, first: float | None = None) -> optax.ScalarOrSchedule:
-        """The outer learning rate, `meta_lr` or another one at `first`, of a run that makes `updates` steps in all."""
-        first = first or self.meta_lr
-        return first if self.meta_schedule == "constant" else optax.cosine_decay_schedule(first, updates)
+    def meta_rate(self, updates: int) -> optax.ScalarOrSchedule:
+        """The outer learning rate of a run that makes `updates` steps with it in all."""
+        return self.meta_lr if self.meta_schedule == "constant" else optax.cosine_decay_schedule(self.meta_lr, updates)
 
     @property
     @abc.abstractmethod

@@ -43,13 +43,13 @@ def make_inner(config: SupervisedConfig, network: AbstractNetwork) -> InnerLoop:
 def make_optimiser(
     config: SupervisedConfig, learner: AbstractLearner, precision: Precision = "float32"
 ) -> optax.GradientTransformation:
-    """Adam or Muon, with its own learning rate and gradient-norm bound for the modulator and for all the rest.
+    """Adam or Muon, with its own gradient-norm bound for the modulator and for all the rest.
 
     `precision` is that of Muon's products.
     """
+    rate = config.meta_rate(config.iterations)
 
-    def bounded(lr: float | None) -> optax.GradientTransformation:
-        rate = config.meta_rate(config.iterations, lr)
+    def bounded() -> optax.GradientTransformation:
         clip = optax.identity() if config.meta_clip_norm is None else optax.clip_by_global_norm(config.meta_clip_norm)
         adam = config.meta_optimiser == "adam"
         return optax.chain(clip, optax.adam(rate) if adam else muon(rate, _are_matrices, precision=precision))
@@ -58,7 +58,7 @@ def make_optimiser(
     groups = jax.tree.map(lambda _: "network", parameters)
     if isinstance(learner, MMAML):
         groups = eqx.tree_at(lambda g: g.modulator, groups, replace_fn=lambda m: jax.tree.map(lambda _: "modulator", m))
-    return optax.partition({"network": bounded(None), "modulator": bounded(config.modulator_lr)}, groups)
+    return optax.partition({"network": bounded(), "modulator": bounded()}, groups)
 
 
 def make_trainer(

@@ -1,6 +1,5 @@
 """What every run of few-shot supervised learning can be told."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -39,8 +38,6 @@ class SupervisedConfig(ExperimentConfig):
 
     meta_optimiser: MetaOptimiser = "adam"
     """What makes outer gradients into steps: Adam (the paper), or Muon for weight matrices and Adam for all else."""
-    modulator_lr: float | None = None
-    """Learning rate of the modulator in the outer loop; default: `meta_lr`, that of all else."""
     post_modulation_share: float = 0.0
     """Share of the outer loss that is the query loss before any gradient step (none in the paper)."""
     meta_clip_norm: float | None = None
@@ -52,8 +49,6 @@ class SupervisedConfig(ExperimentConfig):
         for option in ("inner_clip_value", "meta_clip_norm"):
             value = getattr(self, option)
             require(value is None or 0 < value <= LONGEST, option, value, BOUND)
-        rate = self.modulator_lr
-        require(rate is None or 0 < rate < math.inf, "modulator_lr", rate, "greater than 0 and finite, or None")
         share = self.post_modulation_share
         require(0 <= share < 1, "post_modulation_share", share, "from 0 to less than 1")
         exact = self.inner_clip_value is not None or self.step_sizes == "per-parameter"
