@@ -56,7 +56,7 @@ def make_sources(config: ClassificationConfig) -> Sources:
                 "new run with --out or --overwrite."
             )
     channels = max(images.images.shape[3] for images in sets)
-    ways = {split: _validation_way(sets, config.way) if split == "validation" else config.way for split in SPLITS}
+    ways = dict.fromkeys(SPLITS, config.way) | {"validation": _validation_way(sets, config.way)}
     mixtures = {split: _mixture(sets, split, ways[split], channels, config) for split in SPLITS}
     bits = max(images.bits for images in sets)
     return Sources(mixtures["train"], mixtures["validation"], mixtures["test"], channels, bits, digests)
