@@ -102,20 +102,24 @@ _FEWEST = 2
 
 def _validation_way(sets: list[ImageSet], way: int) -> int:
     """How many classes an episode of validation has, of `way` at most. A `Note` says so if there are fewer."""
-    counts = {images.name: images.classes_per_split[SPLITS.index("validation")] for images in sets}
-    few = {name: count for name, count in counts.items() if _FEWEST <= count < way}
+    few = [images for images in sets if _FEWEST <= _for_validation(images) < way]
     if not few:
         return way
-    name = min(few, key=lambda name: few[name])
-    message = f"validation tasks are of {few[name]} classes and not of {way}, since {name} has no more for validation"
+    smallest = min(few, key=_for_validation)
+    count, name = _for_validation(smallest), smallest.name
+    message = f"validation tasks are of {count} classes and not of {way}, since {name} has no more for validation"
     warnings.warn(f"{message}.", Note, stacklevel=2)
-    return few[name]
+    return count
+
+
+def _for_validation(images: ImageSet) -> int:
+    return images.classes_per_split[SPLITS.index("validation")]
 
 
 def _mixture(sets: list[ImageSet], split: Split, way: int, channels: int, config: ClassificationConfig) -> Mixture:
     parts = []
     for images in sets:
-        lacking = split == "validation" and images.classes_per_split[SPLITS.index(split)] < _FEWEST
+        lacking = split == "validation" and _for_validation(images) < _FEWEST
         if lacking:
             message = "has fewer than two validation classes, so training classes choose the checkpoint"
             warnings.warn(f"{images.name} {message}.", Note, stacklevel=2)
