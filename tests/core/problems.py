@@ -44,10 +44,10 @@ def film(key, widths):
     return tuple(FiLM(0.3 * jr.normal(k, (w,)), 0.2 * jr.normal(k, (w,))) for k, w in zip(keys, widths, strict=True))
 
 
-def modulator(key, widths, operator="film"):
+def modulator(key, widths, operator="film", scale=1.0):
     encoder_key, heads_key = jr.split(key)
     encoder = BiLSTMEncoder(2, 1, hidden=3, key=encoder_key)
-    return Modulator(encoder, widths, operator=operator, key=heads_key)
+    return Modulator(encoder, widths, operator=operator, scale=scale, key=heads_key)
 
 
 def learner(kind, inner=None, key=None):

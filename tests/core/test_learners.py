@@ -92,6 +92,12 @@ def test_film_with_zero_heads_is_maml():
     np.testing.assert_allclose(*outputs, rtol=1e-5)
 
 
+def test_the_scale_is_what_the_numbers_of_the_heads_are_multiplied_by():
+    (_, whole), (_, fifth) = (modulator(jr.key(1), (8, 8), scale=scale)(TASK.support) for scale in (1.0, 0.2))
+    assert all(jnp.abs(block.gamma).max() > 0.1 for block in whole)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, 0.2 * b, rtol=1e-6), fifth, whole)
+
+
 def test_a_modulator_for_other_blocks_is_refused():
     with pytest.raises(ValueError, match=r"made for blocks of \(8, 9\) units, the prior has \(8, 8\)"):
         MMAML(prior=network(jr.key(0)), modulator=modulator(jr.key(1), (8, 9)))

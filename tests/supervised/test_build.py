@@ -64,6 +64,11 @@ def test_all_blocks_are_modulated_or_the_first_alone(domain, modulated, others):
     assert first is not None and [head is not None for head in rest] == [others] * len(rest) != []
 
 
+@pytest.mark.parametrize("domain", ["regression", "classification"])
+def test_the_scale_of_modulation_reaches_the_modulator(domain):
+    assert untrained(domain, modulation_scale=0.25).modulator.scale == 0.25
+
+
 def test_the_outer_rate_falls_over_the_iterations_of_the_run():
     """Where the gradient stays the same Adam's steps are one rate long."""
     config = replace(PRESETS["regression-2"], meta_iterations=4, meta_lr=RATE, meta_clip_norm=None)

@@ -126,6 +126,8 @@ class Modulator(eqx.Module):
     operator: Operator = eqx.field(static=True)
     widths: tuple[int, ...] = eqx.field(static=True)
     """Units of the network's blocks."""
+    scale: float = eqx.field(static=True)
+    """What the heads' numbers are multiplied by."""
 
     def __init__(
         self,
@@ -134,12 +136,14 @@ class Modulator(eqx.Module):
         *,
         operator: str | Operator = "film",
         blocks: Sequence[int] | None = None,
+        scale: float = 1.0,
         key: PRNGKeyArray,
     ):
         """Make the heads for a network whose blocks have `widths` units.
 
         `operator` is the name of one of `OPERATORS` or one of your own; `blocks` are the indices of the blocks to
-        modulate, by default all.
+        modulate, by default all. With a `scale` below 1 modulation begins weaker, FiLM nearer to the identity, and
+        grows more slowly under optimisers whose steps do not depend on the size of gradients.
 
         Raises `ValueError` for an unknown operator or a block the network does not have.
         """
@@ -156,6 +160,7 @@ class Modulator(eqx.Module):
         self.encoder = encoder
         self.operator = operator
         self.widths = tuple(widths)
+        self.scale = scale
         self.heads = tuple(
             eqx.nn.Linear(encoder.embedding_size, operator.numbers_per_unit * width, key=k) if i in blocks else None
             for i, (width, k) in enumerate(zip(widths, jr.split(key, len(widths)), strict=True))
@@ -164,4 +169,4 @@ class Modulator(eqx.Module):
     def __call__(self, support: Samples) -> tuple[Float[Array, " embedding"], Modulation]:
         """Task embedding υ and modulation τ of one task."""
         embedding = self.encoder(support)
-        return embedding, tuple(head and self.operator.from_vector(head(embedding)) for head in self.heads)
+        return embedding, tuple(head and self.operator.from_vector(self.scale * head(embedding)) for head in self.heads)

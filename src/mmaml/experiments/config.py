@@ -32,6 +32,8 @@ class ExperimentConfig(abc.ABC):
     """What meta-learns."""
     modulation: str = "film"
     """How the task embedding acts on the network's blocks."""
+    modulation_scale: float = 1.0
+    """What is multiplied by this before it acts: with less than 1 modulation begins weaker and grows more slowly."""
     budget: Budget = "cpu"
     """How much is spent: a minute, minutes, an hour or two on two cores, or what the paper spent."""
     seed: int = 0
@@ -65,7 +67,7 @@ class ExperimentConfig(abc.ABC):
             value = getattr(self, option)
             require(value is None or value >= least, option, value, f"at least {least}")
         require(self.inner_steps >= 0, "inner_steps", self.inner_steps, "0 or more")
-        for option in ("inner_lr", "meta_lr"):
+        for option in ("modulation_scale", "inner_lr", "meta_lr"):
             require(0 < (value := getattr(self, option)) < math.inf, option, value, "greater than 0 and finite")
         value = self.inner_clip_norm
         require(value is None or 0 < value <= LONGEST, "inner_clip_norm", value, BOUND)

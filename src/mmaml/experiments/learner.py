@@ -36,5 +36,12 @@ def assemble_learner(
     if config.learner == "multi-maml":
         priors = eqx.filter_vmap(network)(jr.split(network_key, modes))
         return MultiMAML(priors=priors, inner=inner(prior), rates=rates)
-    modulator = Modulator(encoder(encoder_key), prior.widths, operator=config.modulation, blocks=blocks, key=heads_key)
+    modulator = Modulator(
+        encoder(encoder_key),
+        prior.widths,
+        operator=config.modulation,
+        blocks=blocks,
+        scale=config.modulation_scale,
+        key=heads_key,
+    )
     return MMAML(prior=prior, modulator=modulator, inner=inner(prior))
