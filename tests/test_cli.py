@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from itertools import pairwise
 
 import jax.random as jr
 import numpy as np
@@ -67,6 +68,19 @@ def test_every_learner_of_a_setting_meets_the_same_tasks_and_has_the_limit_of_wh
         reference = json.loads((runs / learner / "result.json").read_text())["reference"]
         assert reference["name"] == f"bayes-optimal{name}"
         assert reference["mean"] == pytest.approx(float(query_mse(best, tasks, told=told).mean()), rel=1e-4)
+
+
+COMMANDS = ["evaluate", "reproduce", "adapt", "render", "export", "report", "data fetch", "data import", "data inspect"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"train {p}" for p in ("regression", "classification", "policy"))])
+def test_help_is_broken_into_lines_by_the_width_of_the_terminal_alone(capsys, monkeypatch, command):
+    """On a wide one what is said of an option stands on one line, below its name or beside it."""
+    monkeypatch.setenv("COLUMNS", "400")
+    lines = mmaml_command(capsys, f"{command} --help").out.splitlines()
+    assert any(re.match("[│ ] --", line) for line in lines)
+    indented = [bool(re.match("[│ ] {5,}[^ ]", line)) for line in lines]
+    assert not any(one and other for one, other in pairwise(indented))
 
 
 def test_a_report_of_several_runs_shows_their_fits_together(capsys, runs, tmp_path):

@@ -89,9 +89,10 @@ def resume(run: Run, tensorboard: bool = False, json: bool = False) -> None:
 def evaluate(run: Run, tasks: int | None = None, steps: int | None = None, json: bool = False) -> None:
     """Evaluate a run on fresh tasks, the same for every learner.
 
+    If other tasks or steps are asked for, nothing is written: so a run can be looked at while it trains.
+
     Args:
-        run: Folder of the run; its result.json and report are written anew, and the model of one that was stopped,
-            unless other tasks or steps are asked for: with those a run can be looked at while it trains.
+        run: Folder of the run; its result.json and report are written anew, and the model of one that was stopped.
         tasks: Number of tasks; default: that of the run's budget.
         steps: Gradient steps on each; default: as in meta-training.
         json: Print the result as JSON.
@@ -137,8 +138,7 @@ def reproduce(
     """Fill a table of the paper from our own runs. Interrupted, the same command goes on where it stopped.
 
     Args:
-        table: table1 is few-shot regression, table2 image classification, table3 reinforcement learning; omniglot and
-            workshop have the workshop paper's images and reinforcement learning.
+        table: table1 is regression, table2 images, table3 policies; omniglot and workshop are the workshop paper's.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
         settings: Columns to fill, such as '2 modes' '5 modes'; an unknown name lists them. Default: all.
@@ -171,10 +171,8 @@ def adapt(
 
     Args:
         run: Folder of a run, or a file made by `mmaml export`.
-        support: The labelled examples: a CSV file with the columns x (or x1, x2, …) and y; or, of images, a folder with
-            one sub-folder for each class, named by it.
-        query: What to predict: a CSV file with the columns x (or x1, x2, …); or a picture or a folder of pictures. A
-            column y, or folders named like those of the support set, give answers, and the predictions are judged.
+        support: Labelled examples: a CSV file of x (or x1, x2, …) and y; or a folder of folders, one a class.
+        query: What to predict: a CSV file, a picture or a folder of them; judged if it has y, or folders by class.
         out: CSV file for the predictions; default: standard output.
         steps: Gradient steps; default: as in meta-training.
         mode: The task's mode; only Multi-MAML needs it.

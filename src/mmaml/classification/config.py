@@ -48,9 +48,7 @@ class ClassificationConfig(SupervisedConfig):
     image_size: int | None = None
     """Side of the images in pixels; default: 84 for the `paper` budget, else 28."""
     augment: bool = False
-    """Images of training episodes are moved a little and every other one mirrored, which keeps few classes from being
-    learnt by heart, but not those of Omniglot, whose classes are turned instead; with `--no-augment` all stay as they
-    are."""
+    """Move training images a little and mirror every other one, but Omniglot's, or few classes are learnt by heart."""
 
     channels: tuple[int, ...] = (32, 64, 128, 256)
     """Channels of the blocks of the task network and of the encoder."""
@@ -59,8 +57,7 @@ class ClassificationConfig(SupervisedConfig):
     encoder_labels: bool = False
     """Whether the task encoder reads the labels (the paper's formula) or the images alone (the reference)."""
     normalise_by: Literal["set", "support"] = "set"
-    """Statistics that query images are normalised by: their own set's (transductive, as published; they help each
-    other, and a single one is lost), or the support set's."""
+    """What normalises query images: statistics of all of them (as published; one alone is lost), or of the support."""
     precision: Precision | None = "float32"
     """What convolutions and Muon multiply is rounded to this; by default to `bfloat16` where that is faster."""
     mode_rates: Literal["shared", "published"] = "published"

@@ -57,8 +57,7 @@ class ExperimentConfig(abc.ABC):
     meta_schedule: Literal["cosine", "constant"] = "cosine"
     """How the outer learning rate goes on: falls to zero along a half cosine, or stays (the paper)."""
     task_microbatch: int | None = None
-    """Tasks differentiated at a time on one device: less takes less memory. By default all, but on CPUs one where tasks
-    are of images or of policies."""
+    """Tasks differentiated at a time on a device, to save memory; default: all, on CPUs one of images or policies."""
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""

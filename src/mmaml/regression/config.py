@@ -23,8 +23,7 @@ class RegressionConfig(SupervisedConfig):
     families: tuple[str, ...] = field(kw_only=False)
     """Kinds of functions the tasks are drawn from."""
     data: str | None = None
-    """Your own tasks instead: a folder with one CSV file a task (x or x1, x2, …, and y), sub-folders being modes, or
-    `train` and `test`; or one CSV file of all, with a column `task`, and `mode` if there are several."""
+    """Your own tasks: a folder with a CSV file of x (or x1, x2, …) and y for each, or one file with a column task."""
     data_files: tyro.conf.Suppress[tuple[str, ...]] = ()
     """Name and digest of each task in it when the run began, which must stay as they are."""
 
@@ -36,8 +35,7 @@ class RegressionConfig(SupervisedConfig):
     """Tasks of each family in a meta-iteration."""
 
     augment: bool = False
-    """Training tasks of your own are moved and stretched at random, each as a whole, which keeps few of them from being
-    learnt by heart; with `--no-augment` they stay as they are."""
+    """Move and stretch training tasks of your own at random, each as a whole, or few of them are learnt by heart."""
 
     hidden: tuple[int, ...] = (100, 100, 100)
     """Units of the task network's hidden layers."""
@@ -48,8 +46,7 @@ class RegressionConfig(SupervisedConfig):
     encoder_hidden: int = 40
     """Units of the bidirectional LSTM, each layer and direction."""
     sort_support: bool = True
-    """The encoder reads support points in the order of x (the paper), with `--no-sort-support` as they come (the
-    reference)."""
+    """Whether the encoder reads support points in the order of x (the paper), or as they come (the reference)."""
 
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001 in the paper)."""
