@@ -105,7 +105,7 @@ def test_outer_gradients_of_network_and_modulator_are_bounded_apart():
 
 
 @pytest.mark.parametrize("learner", ["mmaml", "multi-maml"])
-def test_muon_moves_weights_along_orthogonal_matrices_and_all_else_as_adam_does(learner):
+def test_muon_moves_weights_along_orthogonal_matrices_all_else_as_adam_does_and_step_sizes_faster(learner):
     options = {"meta_optimiser": "muon", "meta_lr": RATE, "meta_clip_norm": None, "step_sizes": "per-parameter"}
     config = replace(PRESETS["regression-2"], learner=learner, hidden=(6, 6), encoder_hidden=4, **options)
     learner = make_learner(config, in_size=1, modes=2, key=jr.key(0))
@@ -122,7 +122,10 @@ def test_muon_moves_weights_along_orthogonal_matrices_and_all_else_as_adam_does(
     weights = 0
     for path, step in jax.tree.leaves_with_path(first_step(gradient)):
         name = jax.tree_util.keystr(path)
-        if "weight" in name and not name.startswith(".inner"):
+        if name.startswith(".inner"):
+            # Adam's first step without that momentum.
+            np.testing.assert_allclose(jnp.abs(step), 10 * RATE, rtol=1e-3, err_msg=name)
+        elif "weight" in name:
             weights += 1
             # Adam's steps are about a fifth of the rate long in each entry; orthogonalisation is approximate.
             strengths = jnp.linalg.svd(step, compute_uv=False) / (0.2 * max(step.shape[-2:]) ** 0.5 * RATE)

@@ -51,7 +51,7 @@ class RegressionConfig(SupervisedConfig):
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001 in the paper)."""
     meta_clip_norm: float | None = 2.0
-    """Longest outer gradient, for network and modulator apart."""
+    """Longest outer gradient, for network, modulator and step sizes apart."""
 
     @property
     def description(self) -> str:

@@ -41,7 +41,7 @@ class SupervisedConfig(ExperimentConfig):
     post_modulation_share: float = 0.0
     """Share of the outer loss that is the query loss before any gradient step (none in the paper)."""
     meta_clip_norm: float | None = None
-    """Longest outer gradient, for network and modulator apart."""
+    """Longest outer gradient, for network, modulator and step sizes apart."""
 
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
