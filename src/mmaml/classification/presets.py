@@ -23,7 +23,13 @@ PRESETS: dict[str, ClassificationConfig] = {
         precision=None,
     ),
     "classification": ClassificationConfig(
-        preset="classification", augment=True, normalise_by="support", mode_rates="shared", precision=None
+        preset="classification",
+        augment=True,
+        normalise_by="support",
+        step_sizes="per-layer",
+        modulation_scale=0.1,
+        mode_rates="shared",
+        precision=None,
     ),
 }
 """The paper's settings (Table 2) of the first 2, 3 or 5 data sets; Omniglot alone, at 28 pixels in every budget; and
