@@ -67,12 +67,14 @@ def make_optimiser(
     groups = eqx.tree_at(lambda g: g.inner, groups, replace_fn=lambda inner: named(inner, "step sizes"))
     if isinstance(learner, MMAML):
         groups = eqx.tree_at(lambda g: g.modulator, groups, replace_fn=lambda part: named(part, "modulator"))
-    optimisers = {
-        "network": bounded(of_weights),
-        "modulator": bounded(of_weights),
-        "step sizes": bounded(adam, optax.scale(STEP_SIZE_HASTE)),
-    }
-    return optax.partition(optimisers, groups)
+    return optax.partition(
+        {
+            "network": bounded(of_weights),
+            "modulator": bounded(of_weights),
+            "step sizes": bounded(adam, optax.scale(STEP_SIZE_HASTE)),
+        },
+        groups,
+    )
 
 
 def make_trainer(
