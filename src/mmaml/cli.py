@@ -22,6 +22,7 @@ from mmaml.cli_data import data
 from mmaml.domains import DOMAINS, PRESETS, TABLES
 from mmaml.experiments.config import Budget
 from mmaml.experiments.experiment import AbstractExperiment
+from mmaml.experiments.paper_tables.terminal import for_terminal
 from mmaml.experiments.reproduce import reproduce_table
 from mmaml.report.read import Run as RunRead
 from mmaml.report.read import read_runs
@@ -153,7 +154,8 @@ def reproduce(
     if json:
         print(json_format.dumps(cells))
     else:
-        print((out / f"{table}.md").read_text(encoding="utf-8"), end="")
+        OutputConsole().print(for_terminal(TABLES[table], cells))
+        print(f"with where each is from: {out / table}.md")
 
 
 @app.command

@@ -6,7 +6,7 @@ from typing import Any
 from mmaml.classification.config import ClassificationConfig
 from mmaml.classification.experiment import ClassificationExperiment
 from mmaml.classification.presets import PRESETS
-from mmaml.experiments.table import TableSpec
+from mmaml.experiments.paper_tables.spec import TableSpec
 
 
 _EPISODES = {"5-way 1-shot": (5, 1, 10), "5-way 5-shot": (5, 5, 10), "20-way 1-shot": (20, 1, 5)}
@@ -74,7 +74,6 @@ OMNIGLOT = TableSpec(
         }
     },
     experiment=ClassificationExperiment,
-    stages=(("post-adaptation", -1),),
     digits=2,
     scale=100.0,
 )

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from mmaml.experiments.config import ExperimentConfig
 from mmaml.experiments.experiment import AbstractExperiment
+from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.experiments.predictions import Predictions
-from mmaml.experiments.table import TableSpec
 
 
 @dataclass(frozen=True)

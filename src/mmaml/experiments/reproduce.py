@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from mmaml.experiments.config import Budget, ExperimentConfig
+from mmaml.experiments.paper_tables.cells import Cell
+from mmaml.experiments.paper_tables.spec import TableSpec
+from mmaml.experiments.paper_tables.write import write_table
 from mmaml.experiments.run import complete_run
-from mmaml.experiments.table import TableSpec, write_table
 from mmaml.runs.config import from_dict, require, to_dict
 from mmaml.runs.errors import DataError, UserError
 from mmaml.runs.folder import RunFolder
@@ -26,13 +27,13 @@ def reproduce_table(
     methods: Sequence[str],
     seeds: Sequence[int],
     console: Console,
-) -> list[dict[str, Any]]:
+) -> list[Cell]:
     """Do the runs of a table that are not done yet, resuming what is half done; return the table's cells.
 
-    Runs lie in `out/runs`. The table's JSON and Markdown in `out` are written anew after each of them, from all
-    evaluated runs of the budget that are there; those that were stopped and evaluated on the way are marked. Without
-    `settings` or `methods` all are done. A setting whose data is not here or does not suffice is left out, with a word
-    about it. Raises `UserError` for unknown ones.
+    Runs lie in `out/runs`. The table's files in `out` are written anew after each of them, from all evaluated runs of
+    the budget that are there; those that were stopped and evaluated on the way are marked. Without `settings` or
+    `methods` all are done. A setting whose data is not here or does not suffice is left out, with a word about it.
+    Raises `UserError` for unknown ones.
     """
     for option, given, known in (("settings", settings, spec.settings), ("methods", methods, spec.methods)):
         for name in given:

@@ -1,6 +1,6 @@
 """Table 1 of the paper: what it consists of and what it says."""
 
-from mmaml.experiments.table import TableSpec
+from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import PRESETS
 
@@ -45,6 +45,7 @@ TABLE1 = TableSpec(
         ("mmaml-film", "post-adaptation"): _by_setting(0.3125, 0.4048),
     },
     experiment=RegressionExperiment,
+    stages=(("post-modulation", 0), ("post-adaptation", -1)),
 )
 """The sigmoid gate has no row in the paper, and Multi-MAML one, beside both of ours: that of the paper's text, and that
 of the reference, whose input vector does not adapt. In the rows `…-tuned` the outer optimiser is Muon, and

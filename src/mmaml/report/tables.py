@@ -144,16 +144,16 @@ def to_rich(table: Table, heading: str = "run") -> RichTable:
     words = (word for row in table.rows if row.reference for word in re.split("[ -]", row.name))
     shown.add_column(heading, overflow="fold", min_width=max(map(len, words), default=0))
     for column in table.columns:
-        shown.add_column(_broken_at_hyphens(column), justify="right")
+        shown.add_column(broken_at_hyphens(column), justify="right")
     for row in table.rows:
         cells = [Text(str(cell), style="bold" if _is_best(cell) else "") for cell in row.cells]
-        name = _broken_at_hyphens(row.name) if row.reference else Text(row.name)
+        name = broken_at_hyphens(row.name) if row.reference else Text(row.name)
         shown.add_row(name, *cells, style="dim" if row.reference else "")
     return shown
 
 
-def _broken_at_hyphens(words: str) -> Text:
-    # Rich breaks lines at spaces only.
+def broken_at_hyphens(words: str) -> Text:
+    """The words for a narrow place, since rich breaks lines at spaces only."""
     return Text(words.replace("-", "-\n"))
 
 

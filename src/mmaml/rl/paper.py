@@ -1,6 +1,6 @@
 """Table 3 of the paper, and the experiments that the workshop paper shows as curves: of what, and what is published."""
 
-from mmaml.experiments.table import TableSpec
+from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.rl.experiment import PolicyExperiment
 from mmaml.rl.presets import PRESETS
 
@@ -24,7 +24,6 @@ TABLE3 = TableSpec(
     },
     experiment=PolicyExperiment,
     baseline="promp",
-    stages=(("post-adaptation", -1),),
     digits=1,
 )
 
@@ -34,6 +33,5 @@ WORKSHOP = TableSpec(
     settings={name: PRESETS[name] for name in ("navigation", "cheetah-location", "cheetah-speed")},
     methods={"maml": {"learner": "maml"}, "mmaml": {"learner": "mmaml"}},
     experiment=PolicyExperiment,
-    stages=(("post-adaptation", -1),),
     digits=1,
 )

@@ -1,0 +1,33 @@
+"""A table for a terminal: settings one below the other, narrow enough for 80 columns."""
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from mmaml.experiments.paper_tables.cells import Cell
+from mmaml.experiments.paper_tables.spec import TableSpec
+from mmaml.experiments.paper_tables.words import achieved, difference
+from mmaml.report.tables import broken_at_hyphens
+
+
+def for_terminal(spec: TableSpec, cells: list[Cell]) -> Table:
+    """A line for each method of a setting: its results, the paper's last one, and the difference to the baseline.
+
+    A run that was stopped has the meta-iterations it had with its name, and those it was to have.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{spec.caption}, budget {cells[0]['budget']}")
+    table.add_column("", overflow="fold")
+    for heading in (*(stage for stage, _ in spec.stages), "the paper", f"minus {spec.baseline}"):
+        table.add_column(broken_at_hyphens(heading), justify="right")
+    for setting in dict.fromkeys(cell["setting"] for cell in cells):
+        table.add_section()
+        table.add_row(Text(setting, style="bold"))
+        for method in dict.fromkeys(cell["method"] for cell in cells if cell["setting"] == setting):
+            found = {c["stage"]: c for c in cells if (c["setting"], c["method"]) == (setting, method)}
+            last = list(found.values())[-1]
+            results = [achieved(spec, found[stage]) if stage in found else "–" for stage, _ in spec.stages]
+            paper = "–" if last["paper"] is None else spec.number(last["paper"])
+            style = "" if method in spec.methods else "dim"
+            share = f", {last['trained']:,} of {last['planned']:,}" if last["trained"] < last["planned"] else ""
+            table.add_row(method + share, *results, paper, difference(spec, last) or "–", style=style)
+    return table
