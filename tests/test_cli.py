@@ -528,6 +528,9 @@ def test_the_version_is_told(capsys):
 def test_presets_are_listed(capsys):
     code, out, _ = mmaml_command(capsys, "presets --json")
     assert code == 0 and {"regression-2", "regression-3", "regression-5", "regression"} <= set(json.loads(out))
+    code, out, _ = mmaml_command(capsys, "presets")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert code == 0 and lines[:2] == ["few-shot regression", "regression-2 sinusoid, linear"]
 
 
 def test_table1_resumes_and_refuses_other_rows(capsys, tmp_path):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from mmaml import api
 from mmaml.cli_data import data
@@ -49,9 +50,11 @@ Runs = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="
 File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 # A preset is a subcommand whose options are the fields of its configuration.
 Preset = tyro.extras.subcommand_type_from_defaults(
-    PRESETS, {name: config.description for name, config in PRESETS.items()}, prefix_names=False
+    PRESETS,
+    {n: f"{domain.title}: {config.description}" for domain in DOMAINS.values() for n, config in domain.presets.items()},
+    prefix_names=False,
 )
-Table = Literal[tuple(TABLES)]
+PaperTable = Literal[tuple(TABLES)]
 
 
 @app.command
@@ -128,7 +131,7 @@ def report(runs: Runs, out: Path | None = None, overwrite: bool = False, json: b
 
 @app.command
 def reproduce(
-    table: tyro.conf.Positional[Table],  # pyright: ignore[reportInvalidTypeForm]
+    table: tyro.conf.Positional[PaperTable],  # pyright: ignore[reportInvalidTypeForm]
     budget: Budget = "cpu",
     out: Path = Path("results"),
     settings: tuple[str, ...] = (),
@@ -260,8 +263,13 @@ def presets(json: bool = False) -> None:
     if json:
         print(json_format.dumps({name: to_dict(config) for name, config in PRESETS.items()}))
         return
-    for name, config in PRESETS.items():
-        OutputConsole().print(f"[bold]{name}[/]  {config.description}", soft_wrap=True)
+    width = max(map(len, PRESETS))
+    for domain in DOMAINS.values():
+        listed = Table(title=domain.title, title_justify="left", title_style="bold", box=None, show_header=False)
+        listed.add_column(min_width=width)
+        for name, config in domain.presets.items():
+            listed.add_row(name, config.description)
+        OutputConsole().print(listed)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -135,4 +135,4 @@ class ClassificationConfig(SupervisedConfig):
     @property
     def description(self) -> str:
         """What the tasks are, in a few words."""
-        return f"few-shot classification of images: {', '.join(self.datasets) or 'your own folders'}"
+        return ", ".join(self.datasets) or "your own folders"

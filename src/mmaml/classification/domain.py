@@ -11,6 +11,7 @@ from mmaml.experiments.domain import Domain
 
 
 CLASSIFICATION = Domain(
+    title="few-shot image classification",
     config=ClassificationConfig,
     presets=PRESETS,
     experiment=ClassificationExperiment,

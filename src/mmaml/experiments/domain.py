@@ -17,6 +17,7 @@ from mmaml.experiments.predictions import Predictions
 class Domain:
     """A kind of tasks.
 
+    - `title`: what people call it.
     - `config`, `presets`: its options, and the published settings.
     - `experiment`: what is trained and judged, of a configuration.
     - `model`: the trained model, of a model file's header, arrays and path.
@@ -28,6 +29,7 @@ class Domain:
     - `film`: writes a video of a model to a file, of a mode and a seed; `None` if there is nothing to see.
     """
 
+    title: str
     config: type[ExperimentConfig]
     presets: dict[str, Any]
     experiment: Callable[[Any], AbstractExperiment]

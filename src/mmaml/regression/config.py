@@ -56,7 +56,7 @@ class RegressionConfig(SupervisedConfig):
     @property
     def description(self) -> str:
         """What the tasks are, in a few words."""
-        return f"few-shot regression over {', '.join(self.families) or 'your own tasks'}"
+        return ", ".join(self.families) or "your own tasks"
 
     @property
     def short_name(self) -> str:

@@ -11,6 +11,7 @@ from mmaml.regression.presets import PRESETS
 
 
 REGRESSION = Domain(
+    title="few-shot regression",
     config=RegressionConfig,
     presets=PRESETS,
     experiment=RegressionExperiment,

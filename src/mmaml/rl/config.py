@@ -110,5 +110,9 @@ class PolicyConfig(ExperimentConfig):
     def description(self) -> str:
         """What the tasks are, in a few words."""
         ours = ENVIRONMENTS.get(self.environment)
-        goals = f"; kinds of goals: {ours.args[0]}" if ours and ours.args else ""
-        return f"meta-reinforcement learning: {settings_of(self.environment).words}{goals}"
+        words = settings_of(self.environment).words
+        if ours is None or not ours.args:
+            return words
+        kinds, _, reference = str(ours.args[0]).partition("-")
+        of_them = ", two of which come, as in the reference" if reference else ""
+        return f"{words}; {kinds} kind{'s' * (kinds != '1')} of goals{of_them}"

@@ -11,6 +11,7 @@ from mmaml.rl.presets import PRESETS
 
 
 RL = Domain(
+    title="meta-reinforcement learning",
     config=PolicyConfig,
     presets=PRESETS,
     experiment=PolicyExperiment,
