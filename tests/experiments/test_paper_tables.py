@@ -186,3 +186,16 @@ def test_the_picture_shows_last_stages_the_paper_s_numbers_and_limits(tmp_path):
     assert (2.0, 0) in points  # the limit, from bottom to top
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["the paper", "training was stopped", "best"]
     assert "<svg" in (tmp_path / "table9.svg").read_text()
+
+
+def test_each_kind_of_tasks_has_its_numbers(tmp_path):
+    for seed, (sines, lines) in enumerate([(1, 3), (3, 5)]):
+        path = record(tmp_path, "maml", [[9, 3], [9, 5]], seed)
+        result = json.loads(path.read_text())
+        of_kind = {"sines": {"mean": sines, "ci95": 0.1 * sines}, "lines": {"mean": lines, "ci95": 0.25}}
+        result["stages"][-1]["per_mode"] = of_kind
+        path.write_text(json.dumps(result))
+    cell = write_table(SPEC, tmp_path, "cpu")[-1]
+    assert cell["per_mode"]["sines"] == {"mean": 2, "ci95": pytest.approx(0.3)}
+    text = (tmp_path / "table9.md").read_text()
+    assert "2 modes:\n\n| method | sines | lines |\n| --- | --- | --- |\n| maml | 20.0 ± 3.0 | 40.0 ± 2.5 |\n" in text

@@ -12,7 +12,7 @@ from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.runs.config import from_dict, to_dict
 from mmaml.runs.errors import UserError
 from mmaml.runs.folder import RunFolder
-from mmaml.runs.result import Mean, Result, read_result
+from mmaml.runs.result import Mean, MeanByMode, Result, read_result
 from mmaml.runs.statistics import mean_and_ci
 from mmaml.runs.values import read_values
 
@@ -32,6 +32,7 @@ class Cell(TypedDict):
 
     - `mean`: over seeds; `ci95` is over tasks, the widest of any seed (all see the same tasks); `seed_std` is the
       standard deviation over seeds of their means, `None` if there is one.
+    - `per_mode`: the same for each kind of tasks by its name.
     - `paper`, `workshop`: published numbers, if there are any.
     - `trained`, `planned`, `published`: meta-iterations.
     - `command`, `commit`, `run`: one if there is one seed, else a list.
@@ -45,6 +46,7 @@ class Cell(TypedDict):
     mean: float
     ci95: float
     seed_std: float | None
+    per_mode: dict[str, Mean]
     metric: str
     lower_is_better: bool
     tasks: int
@@ -169,19 +171,18 @@ def _cell(
     setting: str,
     method: str,
     stage: str,
-    estimates: Sequence[Mean],
+    estimates: Sequence[MeanByMode],
     results: list[Result],
     runs: list[str],
 ) -> Cell:
     first = results[0]
-    means = [estimate["mean"] for estimate in estimates]
     cell: Cell = {
         "setting": setting,
         "method": method,
         "stage": stage,
-        "mean": float(np.mean(means)),
-        "ci95": max(e["ci95"] for e in estimates),
-        "seed_std": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+        **_over_seeds(estimates),
+        "seed_std": float(np.std([e["mean"] for e in estimates], ddof=1)) if len(estimates) > 1 else None,
+        "per_mode": {mode: _over_seeds([e["per_mode"][mode] for e in estimates]) for mode in estimates[0]["per_mode"]},
         "metric": first["metric"],
         "lower_is_better": first["lower_is_better"],
         "tasks": first["tasks"],
@@ -202,6 +203,10 @@ def _cell(
     if "image_size" in first:
         cell["image_size"] = first["image_size"]
     return cell
+
+
+def _over_seeds(estimates: Sequence[Mean]) -> Mean:
+    return {"mean": float(np.mean([e["mean"] for e in estimates])), "ci95": max(e["ci95"] for e in estimates)}
 
 
 def _of_all(values: list[Any]) -> Any:

@@ -10,6 +10,12 @@ def achieved(spec: TableSpec, cell: Cell) -> str:
     return f"{spec.number(cell['mean'])} ± {spec.number(cell['ci95'])}{seeds}"
 
 
+def of_mode(spec: TableSpec, cell: Cell, mode: str) -> str:
+    """The mean of one kind of tasks and its interval."""
+    found = cell["per_mode"][mode]
+    return f"{spec.number(found['mean'])} ± {spec.number(found['ci95'])}"
+
+
 def published(spec: TableSpec, cell: Cell) -> str:
     """The paper's number and the workshop paper's, empty if there are none."""
     numbers = [] if cell["paper"] is None else [spec.number(cell["paper"])]
