@@ -158,7 +158,7 @@ def reproduce(
         print(json_format.dumps(cells))
     else:
         OutputConsole().print(for_terminal(TABLES[table], cells))
-        print(f"with where each is from: {out / table}.md")
+        _show_made("table", out / f"{table}.md", json)
 
 
 @app.command

@@ -44,17 +44,21 @@ def reproduce_table(
                 for seed in seeds:
                     config = spec.config(setting, method, budget, seed)
                     config.check()
-                    _finish(spec, spec.run_path(out, setting, method, budget, seed), config, console)
-                    write_table(spec, out, budget)
+                    if not _is_done(path := spec.run_path(out, setting, method, budget, seed)):
+                        _finish(spec, path, config, console)
+                        write_table(spec, out, budget)
         except DataError as error:
             console.print(f"{setting} is left out: {escape(str(error))}", soft_wrap=True, highlight=False)
     return write_table(spec, out, budget)
 
 
+def _is_done(path: Path) -> bool:
+    result = read_result(RunFolder(path))
+    return result is not None and result["trained"] == result["planned"]
+
+
 def _finish(spec: TableSpec, path: Path, config: ExperimentConfig, console: Console) -> None:
     """Do what is left to do of one run."""
-    if (result := read_result(RunFolder(path))) and result["trained"] == result["planned"]:
-        return
     if (path / "config.json").is_file():
         folder = RunFolder.open(path)
         stored = folder.read_config()
