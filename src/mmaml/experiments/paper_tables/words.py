@@ -2,18 +2,18 @@
 
 from mmaml.experiments.paper_tables.cells import Cell
 from mmaml.experiments.paper_tables.spec import TableSpec
+from mmaml.runs.result import Mean
 
 
 def achieved(spec: TableSpec, cell: Cell) -> str:
     """The mean, its interval over tasks, and its deviation over seeds."""
     seeds = "" if cell["seed_std"] is None else f", {len(cell['seeds'])} seeds ± {spec.number(cell['seed_std'])}"
-    return f"{spec.number(cell['mean'])} ± {spec.number(cell['ci95'])}{seeds}"
+    return _with_interval(spec, cell) + seeds
 
 
 def of_mode(spec: TableSpec, cell: Cell, mode: str) -> str:
     """The mean of one kind of tasks and its interval."""
-    found = cell["per_mode"][mode]
-    return f"{spec.number(found['mean'])} ± {spec.number(found['ci95'])}"
+    return _with_interval(spec, cell["per_mode"][mode])
 
 
 def published(spec: TableSpec, cell: Cell) -> str:
@@ -28,7 +28,11 @@ def difference(spec: TableSpec, cell: Cell) -> str:
     if (found := cell["difference"]) is None:
         return ""
     seeds = f", {len(cell['seeds'])} seeds ± {spec.number(found['seed_std'])}" if "seed_std" in found else ""
-    return f"{spec.number(found['mean'], signed=True)} ± {spec.number(found['ci95'])}{seeds}"
+    return _with_interval(spec, found, signed=True) + seeds
+
+
+def _with_interval(spec: TableSpec, found: Mean | Cell, *, signed: bool = False) -> str:
+    return f"{spec.number(found['mean'], signed=signed)} ± {spec.number(found['ci95'])}"
 
 
 def effort(cell: Cell) -> str:
