@@ -142,7 +142,7 @@ def reproduce(
     """Fill a table of the paper from our own runs. Interrupted, the same command goes on where it stopped.
 
     Args:
-        table: table1 is regression, table2 images, table3 policies; omniglot and workshop are the workshop paper's.
+        table: table1 is regression, table2 images, table3 policies; ablation is what choices in regression are worth.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
         settings: Columns to fill, such as '2 modes' '5 modes'; an unknown name lists them. Default: all.

@@ -15,7 +15,7 @@ PRESETS = {name: config for domain in DOMAINS.values() for name, config in domai
 """The published settings of all domains."""
 
 TABLES = {table.name: table for domain in DOMAINS.values() for table in domain.tables}
-"""What `mmaml reproduce` can fill: the tables of the paper, and the experiments of the workshop paper."""
+"""What `mmaml reproduce` can fill: the tables of the paper, the workshop paper's experiments, and an ablation."""
 
 
 GLOSSARY = {name: meaning for domain in DOMAINS.values() for name, meaning in domain.glossary.items()}

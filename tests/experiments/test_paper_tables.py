@@ -4,11 +4,13 @@ import io
 import json
 import shutil
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from mmaml.domains import TABLES
 from mmaml.experiments.paper_tables.chart import chart
 from mmaml.experiments.paper_tables.terminal import for_terminal
 from mmaml.experiments.paper_tables.write import write_table
@@ -199,3 +201,12 @@ def test_each_kind_of_tasks_has_its_numbers(tmp_path):
     assert cell["per_mode"]["sines"] == {"mean": 2, "ci95": pytest.approx(0.3)}
     text = (tmp_path / "table9.md").read_text()
     assert "2 modes:\n\n| method | sines | lines |\n| --- | --- | --- |\n| maml | 20.0 ± 3.0 | 40.0 ± 2.5 |\n" in text
+
+
+@pytest.mark.parametrize("spec", TABLES.values(), ids=TABLES)
+def test_every_cell_of_every_table_is_a_run_of_its_own(spec, tmp_path):
+    cells = list(product(spec.settings, spec.methods))
+    for setting, method in cells:
+        spec.config(setting, method, "cpu", 0).check()
+    assert spec.baseline in spec.methods
+    assert len({spec.run_path(tmp_path, *cell, "cpu", 0) for cell in cells}) == len(cells)

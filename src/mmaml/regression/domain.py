@@ -1,6 +1,7 @@
 """Few-shot regression, all its parts."""
 
 from mmaml.experiments.domain import Domain
+from mmaml.regression.ablation import ABLATION
 from mmaml.regression.adapt import adapt_files
 from mmaml.regression.config import RegressionConfig
 from mmaml.regression.experiment import REFERENCES, RegressionExperiment
@@ -16,7 +17,7 @@ REGRESSION = Domain(
     presets=PRESETS,
     experiment=RegressionExperiment,
     model=RegressionModel.restore,
-    tables=(TABLE1,),
+    tables=(TABLE1, ABLATION),
     glossary=CAPTIONS | REFERENCES,
     adapt_files=adapt_files,
     compare=compare_fits,
