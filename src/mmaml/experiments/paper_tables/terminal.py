@@ -11,13 +11,14 @@ from mmaml.report.tables import broken_at_hyphens
 
 
 def for_terminal(spec: TableSpec, cells: list[Cell]) -> Table:
-    """A line for each method of a setting: its results, the paper's last one, and the difference to the baseline.
+    """A line for each method of a setting: its results, the paper's last one where there are any, and the difference to the baseline.
 
     A run that was stopped has the meta-iterations it had with its name, and those it was to have.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{spec.caption}, budget {cells[0]['budget']}")
     table.add_column("", overflow="fold")
-    for heading in (*(stage for stage, _ in spec.stages), "the paper", f"minus {spec.baseline}"):
+    paper_s = ["the paper"] if spec.paper else []
+    for heading in (*(stage for stage, _ in spec.stages), *paper_s, f"minus {spec.baseline}"):
         table.add_column(broken_at_hyphens(heading), justify="right")
     for setting in dict.fromkeys(cell["setting"] for cell in cells):
         table.add_section()
@@ -26,8 +27,8 @@ def for_terminal(spec: TableSpec, cells: list[Cell]) -> Table:
             found = {c["stage"]: c for c in cells if (c["setting"], c["method"]) == (setting, method)}
             last = list(found.values())[-1]
             results = [achieved(spec, found[stage]) if stage in found else "–" for stage, _ in spec.stages]
-            paper = "–" if last["paper"] is None else spec.number(last["paper"])
+            paper = ["–" if last["paper"] is None else spec.number(last["paper"]) for _ in paper_s]
             style = "" if method in spec.methods else "dim"
             share = f", {last['trained']:,} of {last['planned']:,}" if last["trained"] < last["planned"] else ""
-            table.add_row(method + share, *results, paper, difference(spec, last) or "–", style=style)
+            table.add_row(method + share, *results, *paper, difference(spec, last) or "–", style=style)
     return table
