@@ -13,7 +13,8 @@ from mmaml.report.tables import broken_at_hyphens
 def for_terminal(spec: TableSpec, cells: list[Cell]) -> Table:
     """A line for each method of a setting: its results, the paper's last one, and the difference to the baseline.
 
-    Where the paper has no numbers there is no column for them. A run that was stopped has the meta-iterations it had with its name, and those it was to have.
+    Where the paper has no numbers there is no column for them. A run that was stopped has the meta-iterations it had
+    with its name, and those it was to have.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{spec.caption}, budget {cells[0]['budget']}")
     table.add_column("", overflow="fold")
