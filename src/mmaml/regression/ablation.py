@@ -29,7 +29,6 @@ ABLATION = TableSpec(
         "inner-lr-0.01": {"inner_lr": 0.01},
         "learnt-step-sizes": {"step_sizes": "per-layer"},
         "inner-bound-20": {"inner_clip_norm": 20.0},
-        "no-inner-bound": {"inner_clip_norm": None},
         "tuned": {**_MUON, "encoder_hidden": 80, "post_modulation_share": 0.1},
         "maml": {"learner": "maml"},
         "maml-inner-bound-20": {"learner": "maml", "inner_clip_norm": 20.0},
