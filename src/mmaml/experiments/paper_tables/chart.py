@@ -59,16 +59,10 @@ def chart(spec: TableSpec, cells: Sequence[Cell]) -> Figure:
 
 def _draw(spec: TableSpec, panel: Axes, place: int, cell: Cell) -> None:
     learner = spec.config(cell["setting"], cell["method"], "cpu", 0).learner
-    look = {
-        "color": colour(_LEARNERS.index(learner)),
-        "marker": "o",
-        "markersize": 5,
-        "capsize": 2.5,
-        "elinewidth": 1.2,
-    }
-    if _stopped(cell):
-        look["markerfacecolor"] = PAPER
-    panel.errorbar(cell["mean"] * spec.scale, place, xerr=cell["ci95"] * spec.scale, **look)
+    look = {"color": colour(_LEARNERS.index(learner)), **_POINT, **(_HOLLOW if _stopped(cell) else {})}
+    panel.errorbar(
+        cell["mean"] * spec.scale, place, xerr=cell["ci95"] * spec.scale, capsize=2.5, elinewidth=1.2, **look
+    )
     if cell["paper"] is not None:
         panel.plot(cell["paper"] * spec.scale, place, **_PAPER_S)
 
