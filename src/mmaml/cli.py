@@ -142,7 +142,7 @@ def reproduce(
     """Fill a table of the paper from our own runs. Interrupted, the same command goes on where it stopped.
 
     Args:
-        table: table1 is regression, table2 images, table3 policies; ablation is what choices in regression are worth.
+        table: table1 (regression), table2 (images), table3 (policies), ablation; workshop paper: omniglot, workshop.
         budget: How much to spend on each run.
         out: Folder for the table and its runs.
         settings: Columns to fill, such as '2 modes' '5 modes'; an unknown name lists them. Default: all.

@@ -2,10 +2,9 @@
 
 from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
+from mmaml.regression.paper import MUON, TABLE1
 from mmaml.regression.presets import PRESETS
 
-
-_MUON = {"meta_optimiser": "muon", "meta_lr": 0.008}
 
 ABLATION = TableSpec(
     name="ablation",
@@ -16,7 +15,7 @@ ABLATION = TableSpec(
         "meta-lr-0.001": {"meta_lr": 0.001},
         "meta-lr-0.01": {"meta_lr": 0.01},
         "constant-meta-lr": {"meta_schedule": "constant"},
-        "muon": _MUON,
+        "muon": MUON,
         "small-weights": {"initialisation": "small"},
         "encoder-80": {"encoder_hidden": 80},
         "unsorted-support": {"sort_support": False},
@@ -29,7 +28,7 @@ ABLATION = TableSpec(
         "inner-lr-0.01": {"inner_lr": 0.01},
         "learnt-step-sizes": {"step_sizes": "per-layer"},
         "inner-bound-20": {"inner_clip_norm": 20.0},
-        "tuned": {**_MUON, "encoder_hidden": 80, "post_modulation_share": 0.1},
+        "tuned": TABLE1.methods["mmaml-tuned"],
         "maml": {"learner": "maml"},
         "maml-inner-bound-20": {"learner": "maml", "inner_clip_norm": 20.0},
     },

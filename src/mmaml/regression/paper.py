@@ -9,7 +9,7 @@ def _by_setting(*numbers: float) -> dict[str, float]:
     return dict(zip(("2 modes", "3 modes", "5 modes"), numbers, strict=False))
 
 
-_TUNED = {"meta_optimiser": "muon", "meta_lr": 0.008}
+MUON = {"meta_optimiser": "muon", "meta_lr": 0.008}
 
 TABLE1 = TableSpec(
     name="table1",
@@ -23,9 +23,9 @@ TABLE1 = TableSpec(
         "mmaml-softmax": {"learner": "mmaml", "modulation": "softmax"},
         "mmaml-sigmoid": {"learner": "mmaml", "modulation": "sigmoid"},
         "mmaml-film": {"learner": "mmaml", "modulation": "film"},
-        "maml-tuned": {"learner": "maml", **_TUNED},
-        "multi-maml-tuned": {"learner": "multi-maml", **_TUNED},
-        "mmaml-tuned": {"learner": "mmaml", **_TUNED, "encoder_hidden": 80, "post_modulation_share": 0.1},
+        "maml-tuned": {"learner": "maml", **MUON},
+        "multi-maml-tuned": {"learner": "multi-maml", **MUON},
+        "mmaml-tuned": {"learner": "mmaml", **MUON, "encoder_hidden": 80, "post_modulation_share": 0.1},
     },
     paper={
         ("maml", "post-adaptation"): _by_setting(1.085, 1.231, 1.668),

@@ -1,9 +1,9 @@
 """The cells of a table, from the runs that are there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Difference(Mean):
     seed_std: NotRequired[float]
 
 
-class Cell(TypedDict):
+class Cell(MeanByMode):
     """What one method, or a reference, achieved in one setting at one stage, and how.
 
     - `mean`: over seeds; `ci95` is over tasks, the widest of any seed (all see the same tasks); `seed_std` is the
@@ -43,10 +43,7 @@ class Cell(TypedDict):
     setting: str
     method: str
     stage: str
-    mean: float
-    ci95: float
     seed_std: float | None
-    per_mode: dict[str, Mean]
     metric: str
     lower_is_better: bool
     tasks: int
@@ -75,6 +72,16 @@ def read_cells(spec: TableSpec, out: Path, budget: Budget) -> list[Cell]:
     if not cells:
         raise UserError(f"{out} has no evaluated run of the budget {budget!r}.")
     return cells
+
+
+def last_stages(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
+    """The last cell of every method in every setting, by setting and method."""
+    return {(cell["setting"], cell["method"]): cell for cell in cells}  # of its stages the last one comes last
+
+
+def was_stopped(cell: Cell) -> bool:
+    """Whether a run of it has had fewer meta-iterations than it was to have."""
+    return cell["trained"] < cell["planned"]
 
 
 def _cells_of_setting(spec: TableSpec, out: Path, setting: str, budget: Budget) -> Iterator[Cell]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mmaml.experiments.paper_tables.cells import Cell
+from mmaml.experiments.paper_tables.cells import Cell, last_stages, was_stopped
 from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.report.drawing import INK, MUTED, PAPER, STYLE, colour
 
@@ -32,7 +32,7 @@ def chart(spec: TableSpec, cells: Sequence[Cell]) -> Figure:
     Diamonds are the paper's numbers, vertical lines references, hollow points runs that were stopped. Methods with the
     same learner have the same colour.
     """
-    last = {(c["setting"], c["method"]): c for c in cells}  # of a method's stages the last one comes last
+    last = last_stages(cells)
     settings = list(dict.fromkeys(setting for setting, _ in last))
     methods = [method for method in spec.methods if any(of == method for _, of in last)]
     references = list(dict.fromkeys(of for _, of in last if of not in spec.methods))
@@ -59,16 +59,12 @@ def chart(spec: TableSpec, cells: Sequence[Cell]) -> Figure:
 
 def _draw(spec: TableSpec, panel: Axes, place: int, cell: Cell) -> None:
     learner = spec.config(cell["setting"], cell["method"], "cpu", 0).learner
-    look = {"color": colour(_LEARNERS.index(learner)), **_POINT, **(_HOLLOW if _stopped(cell) else {})}
+    look = {"color": colour(_LEARNERS.index(learner)), **_POINT, **(_HOLLOW if was_stopped(cell) else {})}
     panel.errorbar(
         cell["mean"] * spec.scale, place, xerr=cell["ci95"] * spec.scale, capsize=2.5, elinewidth=1.2, **look
     )
     if cell["paper"] is not None:
         panel.plot(cell["paper"] * spec.scale, place, **_PAPER_S)
-
-
-def _stopped(cell: Cell) -> bool:
-    return cell["trained"] < cell["planned"]
 
 
 def _reference(i: int) -> dict[str, Any]:
@@ -80,7 +76,7 @@ def _explain(figure: Figure, cells: Collection[Cell], references: Sequence[str])
     marks = []
     if any(cell["paper"] is not None for cell in cells):
         marks.append(Line2D([], [], label="the paper", **_PAPER_S))
-    if any(map(_stopped, cells)):
+    if any(map(was_stopped, cells)):
         marks.append(Line2D([], [], label="training was stopped", color=MUTED, **_POINT, **_HOLLOW))
     marks += [Line2D([], [], label=name, **_reference(i)) for i, name in enumerate(references)]
     if marks:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmaml.experiments.paper_tables.cells import Cell
+from mmaml.experiments.paper_tables.cells import Cell, last_stages
 from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.experiments.paper_tables.words import achieved, difference, efforts, of_mode, published
 
@@ -50,7 +50,7 @@ def _grid(spec: TableSpec, columns: dict[Any, str], texts: dict[tuple[str, Any],
 
 def _by_mode(spec: TableSpec, cells: list[Cell], settings: list[str]) -> Iterator[str]:
     """Tables that a reader opens: last results of every setting, with a column for each kind of tasks."""
-    last = {(c["setting"], c["method"]): c for c in cells}
+    last = last_stages(cells)
     mixed = {s: list(modes) for (s, _), c in last.items() if len(modes := c["per_mode"]) > 1}
     if not mixed:
         return

@@ -1,6 +1,6 @@
 """What cells say, in words."""
 
-from mmaml.experiments.paper_tables.cells import Cell
+from mmaml.experiments.paper_tables.cells import Cell, was_stopped
 from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.runs.result import Mean
 
@@ -31,7 +31,7 @@ def difference(spec: TableSpec, cell: Cell) -> str:
     return _with_interval(spec, found, signed=True) + seeds
 
 
-def _with_interval(spec: TableSpec, found: Mean | Cell, *, signed: bool = False) -> str:
+def _with_interval(spec: TableSpec, found: Mean, *, signed: bool = False) -> str:
     return f"{spec.number(found['mean'], signed=signed)} ± {spec.number(found['ci95'])}"
 
 
@@ -41,7 +41,7 @@ def effort(cell: Cell) -> str:
     source += f" at {cell['image_size']} pixels" if "image_size" in cell else ""
     planned, paper = f"{cell['planned']:,}", f"{cell['published']:,}"
     training = f"{planned} meta-iterations" + ("" if planned == paper else f" (published: {paper})")
-    stopped = "" if cell["trained"] == cell["planned"] else f"stopped at {cell['trained']:,} of "
+    stopped = f"stopped at {cell['trained']:,} of " if was_stopped(cell) else ""
     others = ", ".join(f"`{name}` {value}" for name, value in cell["other_options"].items())
     return f"{cell['tasks']:,} tasks{source}; {stopped}{training}" + (f"; with {others}" if others else "")
 
