@@ -50,6 +50,7 @@ def test_step_sizes_that_are_given_are_not_trained():
     [
         ({"tasks": 0}, "`tasks_per_step` is 0; it must be at least 1"),
         ({"post_modulation_share": 2.0}, "`post_modulation_share` is 2.0; it must be from 0 to below 1"),
+        ({"pretraining": -1}, "`pretraining` is -1 meta-iterations; it must be 0 or more"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(options, message):
@@ -146,6 +147,16 @@ def test_judged_before_the_gradient_steps_too_a_learner_starts_better():
         return jax.vmap(lambda model, query: mse(model(query.inputs), query.targets))(models, tasks.query).mean()
 
     assert prior_loss(0.5) < 0.8 * prior_loss(0.0)
+
+
+def test_pretraining_takes_no_gradient_steps_and_what_follows_does():
+    steps_later, with_steps = trainer(pretraining=3), trainer()
+    without_steps = eqx.tree_at(lambda t: t.learner.inner, with_steps, InnerLoop(0.05, steps=0))
+    state, _ = run(steps_later, 3)
+    np.testing.assert_allclose(parameters(state), parameters(run(without_steps, 3)[0]), rtol=1e-5, atol=1e-6)
+    with_loss, later_loss = (t.run(state, 1, AT_MOST)[1]["loss"][0] for t in (with_steps, steps_later))
+    np.testing.assert_allclose(later_loss, with_loss, rtol=1e-5)
+    assert abs(later_loss - run(without_steps, 3, 1)[1]["loss"][0]) > 1e-3
 
 
 def test_more_iterations_than_fit_are_refused():

@@ -84,6 +84,7 @@ class AbstractTrainer(eqx.Module):
 
 
 Numbers = dict[str, Float[Array, ""]]
+TaskLoss = Callable[[PyTree, Task], Float[Array, ""]]
 
 
 def repeat(
@@ -115,12 +116,15 @@ class MetaTrainer(AbstractTrainer):
 
     - `post_modulation_share`: this share of the outer loss is the query loss before any gradient step, the rest the one
       after the last. In the paper only the last counts; the modulation is then free to leave a bad start to the steps.
+    - `pretraining`: in so many meta-iterations, the first, only the query loss before any gradient step counts (none in
+      the paper). They take a fraction of the time of the others, and what they learn is where the steps start from.
     - `task_microbatch`: tasks differentiated at a time on one device (default: all); less takes less memory.
     - `mesh`: by default all of JAX's devices.
 
-    Raises `ValueError` for a share that is none, for fewer tasks than one, and for a Multi-MAML with priors for other
-    modes than the source's. Tracing it raises `ValueError` for a source that does not draw the same with the same key,
-    and for real targets of another shape than the outputs, which a loss would broadcast.
+    Raises `ValueError` for a share that is none, for fewer tasks than one or meta-iterations than none, and for a
+    Multi-MAML with priors for other modes than the source's. Tracing it raises `ValueError` for a source that does not
+    draw the same with the same key, and for real targets of another shape than the outputs, which a loss would
+    broadcast.
     """
 
     source: AbstractTaskSource
@@ -130,12 +134,15 @@ class MetaTrainer(AbstractTrainer):
     tasks_per_step: int = eqx.field(static=True)
     key: PRNGKeyArray
     post_modulation_share: float = eqx.field(static=True, default=0.0)
+    pretraining: int = eqx.field(static=True, default=0)
     task_microbatch: int | None = eqx.field(static=True, default=None)
     mesh: Mesh = eqx.field(static=True, default_factory=all_devices)
 
     def __check_init__(self) -> None:
         if not 0 <= self.post_modulation_share < 1:
             raise ValueError(f"`post_modulation_share` is {self.post_modulation_share}; it must be from 0 to below 1.")
+        if self.pretraining < 0:
+            raise ValueError(f"`pretraining` is {self.pretraining} meta-iterations; it must be 0 or more.")
         if self.tasks_per_step < 1:
             raise ValueError(f"`tasks_per_step` is {self.tasks_per_step}; it must be at least 1.")
         modes = len(self.source.modes)
@@ -160,7 +167,15 @@ class MetaTrainer(AbstractTrainer):
         key = jr.fold_in(self.key, state.step)
         require_pure(lambda key: self.source.sample(key, self.tasks_per_step), key)
         tasks = self.source.sample(key, self.tasks_per_step)
-        loss, gradient = mean_value_and_grad(self._task_loss, state.parameters, tasks, self.mesh, self.task_microbatch)
+
+        def differentiated(loss: TaskLoss) -> Callable[[], tuple[Float[Array, ""], PyTree]]:
+            return lambda: mean_value_and_grad(loss, state.parameters, tasks, self.mesh, self.task_microbatch)
+
+        if self.pretraining:
+            first, rest = differentiated(self._prior_loss), differentiated(self._task_loss)
+            loss, gradient = jax.lax.cond(state.step < self.pretraining, first, rest)
+        else:
+            loss, gradient = differentiated(self._task_loss)()
         updates, optimiser = self.optimiser.update(gradient, state.optimiser, state.parameters)
         state = MetaState(eqx.apply_updates(state.parameters, updates), optimiser, state.step + 1)
         return state, {"loss": loss, "gradient_norm": optax.tree.norm(gradient)}
@@ -168,16 +183,19 @@ class MetaTrainer(AbstractTrainer):
     def _task_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
         learner: AbstractLearner = eqx.combine(parameters, self.learner)
         path = list(learner.adapt(task.support, task.mode, self.loss))
-
-        def query_loss(model: TaskModel) -> Float[Array, ""]:
-            outputs = model(task.query.inputs)
-            _require_alike(outputs, task.query.targets)
-            return self.loss(outputs, task.query.targets)
-
-        loss = query_loss(path[-1])
+        loss = self._query_loss(path[-1], task)
         if share := self.post_modulation_share:
-            loss = share * query_loss(path[0]) + (1 - share) * loss
+            loss = share * self._query_loss(path[0], task) + (1 - share) * loss
         return loss
+
+    def _prior_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
+        learner: AbstractLearner = eqx.combine(parameters, self.learner)
+        return self._query_loss(learner.condition(task.support, task.mode), task)
+
+    def _query_loss(self, model: TaskModel, task: Task) -> Float[Array, ""]:
+        outputs = model(task.query.inputs)
+        _require_alike(outputs, task.query.targets)
+        return self.loss(outputs, task.query.targets)
 
 
 def _require_alike(outputs: PyTree, targets: PyTree) -> None:

@@ -2,7 +2,7 @@
 
 from mmaml.experiments.paper_tables.spec import TableSpec
 from mmaml.regression.experiment import RegressionExperiment
-from mmaml.regression.paper import MUON, TABLE1
+from mmaml.regression.paper import MUON, TUNED
 from mmaml.regression.presets import PRESETS
 
 
@@ -28,7 +28,9 @@ ABLATION = TableSpec(
         "inner-lr-0.01": {"inner_lr": 0.01},
         "learnt-step-sizes": {"step_sizes": "per-layer"},
         "inner-bound-20": {"inner_clip_norm": 20.0},
-        "tuned": TABLE1.methods["mmaml-tuned"],
+        "pretraining": {"pretraining": 3},
+        "tuned": TUNED,
+        "tuned-pretraining": {**TUNED, "pretraining": 3},
         "maml": {"learner": "maml"},
         "maml-inner-bound-20": {"learner": "maml", "inner_clip_norm": 20.0},
     },

@@ -1,5 +1,6 @@
 """What a regression run is made of."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -48,6 +49,8 @@ class RegressionConfig(SupervisedConfig):
     sort_support: bool = True
     """Whether the encoder reads support points in the order of x (the paper), or as they come (the reference)."""
 
+    pretraining: float = 0.0
+    """Cheap meta-iterations, without gradient steps, that come first: so many times as many as the others."""
     meta_lr: float = 3e-3
     """Learning rate in the outer loop (0.001 in the paper)."""
     meta_clip_norm: float | None = 2.0
@@ -64,9 +67,22 @@ class RegressionConfig(SupervisedConfig):
         own = [] if self.data is None else [Path(self.data).resolve().name.removesuffix(".csv")]
         return "-".join([self.preset, *own])
 
+    @property
+    def iterations(self) -> int:
+        """Meta-iterations to do, those without gradient steps included."""
+        return super().iterations + self.pretraining_iterations
+
+    @property
+    def pretraining_iterations(self) -> int:
+        """Meta-iterations without gradient steps, which come first."""
+        return round(self.pretraining * super().iterations)
+
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
         super().check()
+        require(0 <= self.pretraining < math.inf, "pretraining", self.pretraining, "0 or more, and finite")
+        modulated = "0 for learners other than mmaml, whose prior cannot tell tasks apart or takes no steps anyway"
+        require(self.pretraining == 0 or self.learner == "mmaml", "pretraining", self.pretraining, modulated)
         require(len(set(self.families)) == len(self.families), "families", self.families, "different families")
         for name in self.families:
             require(name in FAMILIES, "families", name, f"one of {', '.join(FAMILIES)}")

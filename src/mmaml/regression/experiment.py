@@ -58,7 +58,15 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
         learner = make(config, in_size=len(self.sources.scaler.x_mean), modes=modes, key=learner_key)
         count = config.tasks_per_mode * modes
         source = Varied(self.sources.train) if config.augment else self.sources.train
-        self.trainer = make_trainer(config, source, learner, mean_squared_error, tasks_per_step=count, key=task_key)
+        self.trainer = make_trainer(
+            config,
+            source,
+            learner,
+            mean_squared_error,
+            tasks_per_step=count,
+            key=task_key,
+            pretraining=config.pretraining_iterations,
+        )
         save_every = max(min(1000, config.iterations // 10), 1)
         self.schedule = Schedule(config.iterations, save_every, dispatch=min(50, save_every))
 

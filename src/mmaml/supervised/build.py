@@ -85,11 +85,12 @@ def make_trainer(
     *,
     tasks_per_step: int,
     key: PRNGKeyArray,
+    pretraining: int = 0,
     precision: Precision = "float32",
 ) -> MetaTrainer:
     """Meta-training of `learner` on `tasks_per_step` tasks of `source` in each meta-iteration.
 
-    `precision` is that of the optimiser's products.
+    `pretraining` is the number of first ones without gradient steps, `precision` that of the optimiser's products.
     """
     mesh = devices_for(tasks_per_step)
     return MetaTrainer(
@@ -100,6 +101,7 @@ def make_trainer(
         tasks_per_step=tasks_per_step,
         key=key,
         post_modulation_share=config.post_modulation_share,
+        pretraining=pretraining,
         task_microbatch=config.task_microbatch,
         mesh=mesh,
     )
