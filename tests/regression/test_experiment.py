@@ -10,6 +10,7 @@ from mmaml.core.task import AbstractTaskSource, Mixture, Samples, Task
 from mmaml.regression.augment import Varied
 from mmaml.regression.experiment import RegressionExperiment
 from mmaml.regression.presets import PRESETS
+from mmaml.runs.errors import UserError
 
 
 class Flat(AbstractTaskSource):
@@ -24,7 +25,8 @@ class Flat(AbstractTaskSource):
 
 
 def experiment(preset="regression-2", **options):
-    return RegressionExperiment(replace(PRESETS[preset], budget="smoke", learner="maml", hidden=(4,), **options))
+    options = {"learner": "maml", "hidden": (4,), **options}
+    return RegressionExperiment(replace(PRESETS[preset], budget="smoke", **options))
 
 
 class Asked(Exception):
@@ -55,6 +57,19 @@ def test_every_seed_is_judged_on_the_same_tasks(monkeypatch):
     one, other = (experiment(seed=seed) for seed in (0, 1))
     tasks = [judged_on(monkeypatch, made.evaluate, one.trainer.learner, 20, None) for made in (one, other)]
     np.testing.assert_array_equal(*tasks)
+
+
+def test_pretraining_comes_before_the_other_meta_iterations():
+    made = experiment(learner="mmaml", meta_iterations=10, pretraining=1.5)
+    assert (made.trainer.pretraining, made.schedule.iterations) == (15, 25)
+    assert experiment(learner="mmaml").trainer.pretraining == 0
+
+
+@pytest.mark.parametrize(("options", "allowed"), [({"pretraining": -1.0}, "0 or more"), ({"learner": "maml"}, "0 for")])
+def test_pretraining_that_cannot_be_is_refused(options, allowed):
+    config = replace(PRESETS["regression-2"], **{"pretraining": 2.0, **options})
+    with pytest.raises(UserError, match=rf"--pretraining is \S+, but must be {allowed}"):
+        config.check()
 
 
 @pytest.mark.parametrize("augment", [True, False])
