@@ -65,7 +65,14 @@ def test_pretraining_comes_before_the_other_meta_iterations():
     assert experiment(learner="mmaml").trainer.pretraining == 0
 
 
-@pytest.mark.parametrize(("options", "allowed"), [({"pretraining": -1.0}, "0 or more"), ({"learner": "maml"}, "0 for")])
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"pretraining": -1.0}, "from 0 to 1000"),
+        ({"pretraining": float("inf")}, "from 0 to 1000"),
+        ({"learner": "maml"}, "0 for learners other than mmaml"),
+    ],
+)
 def test_pretraining_that_cannot_be_is_refused(options, allowed):
     config = replace(PRESETS["regression-2"], **{"pretraining": 2.0, **options})
     with pytest.raises(UserError, match=rf"--pretraining is \S+, but must be {allowed}"):

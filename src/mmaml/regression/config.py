@@ -1,6 +1,5 @@
 """What a regression run is made of."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -80,7 +79,7 @@ class RegressionConfig(SupervisedConfig):
     def check(self) -> None:
         """Raise `UserError` for a value that cannot be."""
         super().check()
-        require(0 <= self.pretraining < math.inf, "pretraining", self.pretraining, "0 or more, and finite")
+        require(0 <= self.pretraining <= 1000, "pretraining", self.pretraining, "from 0 to 1000")
         modulated = "0 for learners other than mmaml, whose prior cannot tell tasks apart or takes no steps anyway"
         require(self.pretraining == 0 or self.learner == "mmaml", "pretraining", self.pretraining, modulated)
         require(len(set(self.families)) == len(self.families), "families", self.families, "different families")
