@@ -159,6 +159,24 @@ def test_pretraining_takes_no_gradient_steps_and_what_follows_does():
     assert abs(later_loss - run(without_steps, 3, 1)[1]["loss"][0]) > 1e-3
 
 
+def test_tasks_of_a_mixture_in_rounds_of_all_modes_come_to_the_same():
+    """Multi-MAML does so; with microbatches, or a source that may have another order, it does not."""
+
+    class Half(PlanesAndWaves):
+        first: int = eqx.field(static=True, default=0)
+
+        def sample(self, key, n):
+            tasks = super().sample(key, 2 * n)
+            return jax.tree.map(lambda leaf: leaf[self.first :: 2], tasks)
+
+    source = Mixture((Half(first=0), Half(first=1)), ("planes", "waves"))
+    options = [{"pretraining": 1}, {"pretraining": 1, "task_microbatch": 6}]
+    in_rounds, as_they_come = (replace(trainer("multi-maml", **more), source=source) for more in options)
+    (state, history), (expected, expected_history) = run(in_rounds, 3), run(as_they_come, 3)
+    np.testing.assert_allclose(history["loss"], expected_history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(parameters(state), parameters(expected), rtol=2e-3, atol=2e-5)
+
+
 def test_more_iterations_than_fit_are_refused():
     t = trainer("maml")
     with pytest.raises(ValueError, match="5 meta-iterations do not fit into a dispatch of at most 3"):

@@ -17,7 +17,7 @@ from mmaml.core.learners import AbstractLearner, MultiMAML
 from mmaml.core.network import TaskModel
 from mmaml.core.parallel import all_devices, mean_value_and_grad
 from mmaml.core.sampling import require_pure
-from mmaml.core.task import AbstractTaskSource, Task
+from mmaml.core.task import AbstractTaskSource, Mixture, Task
 
 
 class MetaState(eqx.Module):
@@ -167,8 +167,11 @@ class MetaTrainer(AbstractTrainer):
         key = jr.fold_in(self.key, state.step)
         require_pure(lambda key: self.source.sample(key, self.tasks_per_step), key)
         tasks = self.source.sample(key, self.tasks_per_step)
+        if self._in_rounds:
+            tasks = _rounds(tasks, len(self.source.modes))
 
         def differentiated(loss: TaskLoss) -> Callable[[], tuple[Float[Array, ""], PyTree]]:
+            loss = _of_round(loss) if self._in_rounds else loss
             return lambda: mean_value_and_grad(loss, state.parameters, tasks, self.mesh, self.task_microbatch)
 
         if self.pretraining:
@@ -188,6 +191,16 @@ class MetaTrainer(AbstractTrainer):
             loss = share * self._query_loss(path[0], task) + (1 - share) * loss
         return loss
 
+    @property
+    def _in_rounds(self) -> bool:
+        """Whether tasks are done in rounds of one of each mode, which is faster with a prior for each.
+
+        One batched product then serves all tasks of a mode, where each would have a copy of its prior.
+        """
+        alike = isinstance(self.source, Mixture) and self.source.shares is None
+        whole = self.tasks_per_step % len(self.source.modes) == 0
+        return isinstance(self.learner, MultiMAML) and alike and whole and self.task_microbatch is None
+
     def _prior_loss(self, parameters: PyTree, task: Task) -> Float[Array, ""]:
         learner: AbstractLearner = eqx.combine(parameters, self.learner)
         return self._query_loss(learner.condition(task.support, task.mode), task)
@@ -196,6 +209,22 @@ class MetaTrainer(AbstractTrainer):
         outputs = model(task.query.inputs)
         _require_alike(outputs, task.query.targets)
         return self.loss(outputs, task.query.targets)
+
+
+def _rounds(tasks: Task, modes: int) -> Task:
+    """A batch of as many tasks of each mode, with two leading axes: rounds, and in each all modes in their order."""
+    order = jnp.argsort(tasks.mode).reshape(modes, -1).T
+    return jax.tree.map(lambda leaf: leaf[order], tasks)
+
+
+def _of_round(loss: TaskLoss) -> TaskLoss:
+    """The mean of `loss` over a round. Its modes are the same in all rounds, so that these share what a mode picks."""
+
+    def mean(parameters: PyTree, tasks: Task) -> Float[Array, ""]:
+        modes = jnp.arange(len(tasks.mode))
+        return jax.vmap(lambda task, mode: loss(parameters, Task(task.support, task.query, mode)))(tasks, modes).mean()
+
+    return mean
 
 
 def _require_alike(outputs: PyTree, targets: PyTree) -> None:
