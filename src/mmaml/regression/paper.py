@@ -27,7 +27,7 @@ TABLE1 = TableSpec(
         "maml-tuned": {"learner": "maml", **MUON},
         "multi-maml-tuned": {"learner": "multi-maml", **MUON},
         "mmaml-tuned": TUNED,
-        "mmaml-pretrained": {**TUNED, "pretraining": 9},
+        "mmaml-pretrained": {**TUNED, "pretraining": 9.0},
     },
     paper={
         ("maml", "post-adaptation"): _by_setting(1.085, 1.231, 1.668),
