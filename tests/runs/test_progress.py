@@ -60,6 +60,34 @@ def test_the_end_is_said_once_though_it_is_reported_before_and_after_validation(
     assert text.count("1040/1040") == 1
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_later_iterations_that_take_longer_are_reckoned_with(clock, terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=300)
+    with progress("run", 1000, 0, console, lambda n: n + 9 * max(n - 500, 0), seconds_between=0.0) as report:
+        report(20, {"loss": 2.0})
+        clock.seconds += 1
+        report(30, {"loss": 1.0})
+        clock.seconds += 47 + 100
+        report(600, {"loss": 0.5})
+    text = console.file.getvalue()
+    assert text.count("970 meta-iterations will take about 9 min") == 1
+    if not terminal:
+        early, late = text.splitlines()[-2:]
+        assert early == "run  30/1000  it/s 10  loss 1  left 9.1 min"
+        assert late == "run  600/1000  it/s 1  loss 0.5  left 6.7 min"
+
+
+def test_validation_right_after_the_first_report_is_not_taken_for_iterations(clock):
+    console = Console(file=io.StringIO(), width=300)
+    with progress("run", 1000, 50, console, seconds_between=0.0) as report:
+        report(100, {"loss": 2.0})
+        clock.seconds += 60
+        report(100, {"query": 2.0})
+        clock.seconds += 1
+        report(110, {"loss": 1.0})
+    assert console.file.getvalue().splitlines()[-1] == "run  110/1000  it/s 10  loss 1  left 1.5 min"
+
+
 @pytest.mark.parametrize("width", [50, 80])
 def test_a_bar_keeps_how_far_it_is_and_the_time_left_whatever_the_numbers_are(clock, width):
     console = Console(file=io.StringIO(), force_terminal=True, width=width)

@@ -1,5 +1,6 @@
 """The loop around the meta-steps, stopped where nothing was due to be saved."""
 
+import io
 import signal
 from dataclasses import replace
 from types import SimpleNamespace
@@ -70,6 +71,26 @@ def test_the_first_two_dispatches_are_of_one_iteration_and_a_stop_moves_no_later
     whole, stopped = (read_metrics(RunFolder(tmp_path / name).metrics_path) for name in ("whole", "stopped"))
     for one, other in zip(whole, stopped, strict=True):
         assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_what_a_run_with_pretraining_will_take_is_known_early_and_changes_nothing(tmp_path, clock, monkeypatch):
+    dispatch = MetaTrainer.run
+
+    def run_slower_later(self, state, iterations, at_most):
+        clock.now += iterations * 240 if state.step >= 10 else iterations * 30
+        return dispatch(self, state, iterations, at_most)
+
+    monkeypatch.setattr(MetaTrainer, "run", run_slower_later)
+    monkeypatch.setattr("mmaml.runs.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    console, rows, t = Console(file=io.StringIO(), width=200), [], trainer(pretraining=10)
+    for known in (0, 10):
+        folder = RunFolder(tmp_path / str(known))
+        schedule = Schedule(20, save_every=20, dispatch=2, pretraining=known)
+        train(folder, t, schedule, lambda learner: {"query": 1.0}, console=console)
+        rows += read_metrics(folder.metrics_path)
+    seconds = 8 * (30 + SECONDS) + 10 * (240 + SECONDS)
+    assert f"18 meta-iterations will take about {seconds / 60:.0f} min" in console.file.getvalue()
+    assert rows[0] | {"seconds": 0} == rows[1] | {"seconds": 0}
 
 
 @pytest.mark.parametrize(("stop_at", "stopped_at"), [(0, 1), (4, 6)])

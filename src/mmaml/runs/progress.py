@@ -1,9 +1,9 @@
 """Progress of a run: a live bar on a terminal, plain lines anywhere else, and early on what the run will cost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -25,28 +25,44 @@ class Report(Protocol):
     def __call__(self, step: int, numbers: dict[str, float]) -> None: ...  # noqa: D102
 
 
-class _Pace:
-    """Seconds an iteration takes, from the first report on: what comes before it is mostly compilation."""
+Work = Callable[[int], float]
+"""How much is done with so many iterations, in any unit: not all take as long as each other."""
 
-    def __init__(self) -> None:
+
+class Speed(NamedTuple):
+    """What is known of how fast a run goes."""
+
+    iterations_a_second: float
+    seconds_left: float
+
+
+class _Pace:
+    """Speed since the first iteration reported: what comes before is mostly compilation."""
+
+    def __init__(self, work: Work, total: int) -> None:
+        self._work, self._total = work, total
         self._first: tuple[int, float] | None = None
 
-    def seconds(self, step: int) -> float | None:
-        """Mean seconds of an iteration; `None` in the first report."""
-        self._first = self._first or (step, time.monotonic())
+    def at(self, step: int) -> Speed | None:
+        """The speed after `step` iterations; `None` in the first report, and if the same step is reported again."""
+        if self._first is None or step == self._first[0]:
+            self._first = (step, time.monotonic())
+            return None
         first, then = self._first
-        return (time.monotonic() - then) / (step - first) if step > first else None
+        seconds = max((time.monotonic() - then) / (self._work(step) - self._work(first)), 1e-9)
+        iteration = seconds * (self._work(step) - self._work(step - 1))
+        return Speed(1 / iteration, seconds * (self._work(self._total) - self._work(step)))
 
 
-def _text(numbers: dict[str, float], seconds: float | None) -> str:
-    speed = {} if seconds is None else {"it/s": 1 / max(seconds, 1e-9)}
+def _text(numbers: dict[str, float], speed: Speed | None) -> str:
+    fast = {} if speed is None else {"it/s": speed.iterations_a_second}
     first = {name: numbers[name] for name in ("loss", "query") if name in numbers}
-    return "  ".join(f"{name} {value:.4g}" for name, value in {**speed, **first, **numbers}.items())
+    return "  ".join(f"{name} {value:.4g}" for name, value in {**fast, **first, **numbers}.items())
 
 
 def _cost(iterations: int, seconds: float) -> str:
     return (
-        f"{iterations:,} meta-iterations will take about {iterations * seconds / 60:,.0f} min; "
+        f"{iterations:,} meta-iterations will take about {seconds / 60:,.0f} min; "
         f"memory so far at most {peak_memory() / 2**30:.1f} GiB."
     )
 
@@ -61,51 +77,57 @@ class _BarOverNumbers(Progress):
 
 
 @contextmanager
-def progress(title: str, total: int, start: int, console: Console, seconds_between: float = 15.0) -> Iterator[Report]:
-    """Show progress from iteration `start` to `total`: speed, time left, and early on what a long run will cost."""
-    pace = _Pace()
+def progress(
+    title: str, total: int, start: int, console: Console, work: Work = float, seconds_between: float = 15.0
+) -> Iterator[Report]:
+    """Show progress from iteration `start` to `total`: speed, time left, and early on what a long run will cost.
+
+    `work` is asked anew at each report, so it need not be right before the first.
+    """
+    pace = _Pace(work, total)
     last, told = 0.0, False
 
-    def tell_cost(step: int, seconds: float | None) -> None:
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def speed_at(step: int) -> Speed | None:
+        """The speed; the first time it is known, also what the run will cost if that is much."""
         nonlocal told
-        if seconds is None or told:
-            return
-        told = True
-        if (total - step) * seconds > LONG:
-            console.print(f"{title}  {_cost(total - step, seconds)}", highlight=False, markup=False, soft_wrap=True)
+        speed = pace.at(step)
+        if speed and not told:
+            told = True
+            if speed.seconds_left > LONG:
+                say(f"{title}  {_cost(total - step, speed.seconds_left)}")
+        return speed
 
     if console.is_terminal:
         room = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - BESIDE, 8))
         columns = (
             TextColumn("{task.description}", style="bold", markup=False, table_column=room),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.fields[step]:,}/{task.fields[steps]:,}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
         )
         with _BarOverNumbers(*columns, console=console, expand=True) as bar:
-            task = bar.add_task(title, total=total, completed=start, numbers="compiling…")
+            done = {"total": work(total), "completed": work(start), "step": start, "steps": total}
+            task = bar.add_task(title, **done, numbers="compiling…")
 
             def live(step: int, numbers: dict[str, float]) -> None:
-                seconds = pace.seconds(step)
-                tell_cost(step, seconds)
-                bar.update(task, completed=step, numbers=_text(numbers, seconds))
+                text = _text(numbers, speed_at(step))
+                bar.update(task, total=work(total), completed=work(step), step=step, numbers=text)
 
             yield live
         return
 
     unsaid = ""
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
     def lines(step: int, numbers: dict[str, float]) -> None:
         nonlocal last, unsaid
-        seconds = pace.seconds(step)
-        tell_cost(step, seconds)
-        left = "" if seconds is None else f"  left {(total - step) * seconds / 60:.1f} min"
-        unsaid = f"{title}  {step}/{total}  {_text(numbers, seconds)}{left}"
+        speed = speed_at(step)
+        left = "" if speed is None else f"  left {speed.seconds_left / 60:.1f} min"
+        unsaid = f"{title}  {step}/{total}  {_text(numbers, speed)}{left}"
         if time.monotonic() - last >= seconds_between and step < total:
             last = time.monotonic()
             say(unsaid)

@@ -8,12 +8,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
 from mmaml.core.learners import AbstractLearner
-from mmaml.core.meta import AbstractTrainer
+from mmaml.core.meta import AbstractTrainer, MetaState
 from mmaml.runs.checkpoint import Checkpoints, newest
 from mmaml.runs.errors import Interrupted, RunFailed, UserError, command
 from mmaml.runs.folder import RunFolder
@@ -24,11 +26,15 @@ from mmaml.runs.trackers import Track
 
 @dataclass(frozen=True)
 class Schedule:
-    """How many meta-iterations, how many in one dispatch, and how often to validate and save."""
+    """How many meta-iterations, how many in one dispatch, and how often to validate and save.
+
+    The first `pretraining` take less time than the others; to know it beforehand costs a few iterations.
+    """
 
     iterations: int
     save_every: int
     dispatch: int = 50
+    pretraining: int = 0
 
 
 def train(
@@ -68,11 +74,15 @@ def train(
             "be compared with that. Put the file back from a copy, or train another run with --out."
         )
     seconds = rows[-1]["seconds"] if rows else 0.0
+    slower = 1.0
+
+    def work(iterations: int) -> float:
+        return iterations + (slower - 1) * max(iterations - schedule.pretraining, 0)
 
     with (
         Checkpoints(folder.checkpoints_path) as checkpoints,
         Checkpoints(folder.best_path, keep=1) if better else nullcontext() as best,
-        progress(folder.path.name, schedule.iterations, step, console) as report,
+        progress(folder.path.name, schedule.iterations, step, console, work) as report,
         _stop_requested(console) as stopped,
     ):
         state = trainer.initial_state()
@@ -80,6 +90,8 @@ def train(
             state = checkpoints.restore(step, state)
             seconds = checkpoints.seconds(step) or seconds
         began = time.monotonic() - seconds
+        if step < schedule.pretraining:
+            slower = _slower_after_pretraining(trainer, state, schedule)
         # One meta-iteration to compile, another to see how long it takes: what a run costs is known before it is long.
         singles = 2
         while step < schedule.iterations:
@@ -119,6 +131,20 @@ def train(
                     f"stopped at iteration {step}; all is saved. Go on with {command('resume', folder.path)}."
                 )
     return trainer.learner_at(state)
+
+
+def _slower_after_pretraining(trainer: AbstractTrainer, state: MetaState, schedule: Schedule) -> float:
+    """How many times as long a meta-iteration takes after pretraining, from a few that are thrown away."""
+
+    def seconds(state: MetaState) -> float:
+        began = time.monotonic()
+        jax.block_until_ready(trainer.run(state, 1, schedule.dispatch))
+        return time.monotonic() - began
+
+    after = eqx.tree_at(lambda s: s.step, state, jnp.full_like(state.step, schedule.pretraining))
+    seconds(state)  # compiles
+    early, late = (min(seconds(s) for _ in range(3)) for s in (state, after))
+    return max(late / max(early, 1e-9), 1.0)
 
 
 def restore_learner(folder: RunFolder, trainer: AbstractTrainer, *, best: bool) -> tuple[int, AbstractLearner]:
