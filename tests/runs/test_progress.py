@@ -77,15 +77,19 @@ def test_later_iterations_that_take_longer_are_reckoned_with(clock, terminal):
         assert late == "run  600/1000  it/s 1  loss 0.5  left 6.7 min"
 
 
-def test_validation_right_after_the_first_report_is_not_taken_for_iterations(clock):
+@pytest.mark.parametrize("dispatches", [1, 3])
+def test_what_the_first_validation_takes_is_not_taken_for_iterations(clock, dispatches):
     console = Console(file=io.StringIO(), width=300)
     with progress("run", 1000, 50, console, seconds_between=0.0) as report:
-        report(100, {"loss": 2.0})
+        for step in range(60, 60 + 10 * dispatches, 10):
+            clock.seconds += 1
+            report(step, {"loss": 2.0})
         clock.seconds += 60
-        report(100, {"query": 2.0})
+        report(step, {"query": 2.0})
         clock.seconds += 1
-        report(110, {"loss": 1.0})
-    assert console.file.getvalue().splitlines()[-1] == "run  110/1000  it/s 10  loss 1  left 1.5 min"
+        report(step + 10, {"loss": 1.0})
+    minutes = (1000 - step - 10) / 600
+    assert console.file.getvalue().endswith(f"run  {step + 10}/1000  it/s 10  loss 1  left {minutes:.1f} min\n")
 
 
 @pytest.mark.parametrize("width", [50, 80])

@@ -37,21 +37,27 @@ class Speed(NamedTuple):
 
 
 class _Pace:
-    """Speed since the first iteration reported: what comes before is mostly compilation."""
+    """Speed without what is only done once: compilation, before the first report and in the first validation."""
 
     def __init__(self, work: Work, total: int) -> None:
         self._work, self._total = work, total
-        self._first: tuple[int, float] | None = None
+        self._since: tuple[int, float] | None = None
+        self._step, self._speed = 0, None
+        self._validated = False
 
     def at(self, step: int) -> Speed | None:
-        """The speed after `step` iterations; `None` in the first report, and if the same step is reported again."""
-        if self._first is None or step == self._first[0]:
-            self._first = (step, time.monotonic())
-            return None
-        first, then = self._first
-        seconds = max((time.monotonic() - then) / (self._work(step) - self._work(first)), 1e-9)
-        iteration = seconds * (self._work(step) - self._work(step - 1))
-        return Speed(1 / iteration, seconds * (self._work(self._total) - self._work(step)))
+        """The speed after `step` iterations, which are reported once more when they have been validated."""
+        first_validation = step == self._step and not self._validated
+        if self._since is None or first_validation:
+            self._since = (step, time.monotonic())
+            self._validated = first_validation
+        elif step > self._since[0]:
+            since, then = self._since
+            seconds = max((time.monotonic() - then) / (self._work(step) - self._work(since)), 1e-9)
+            iteration = seconds * (self._work(step) - self._work(step - 1))
+            self._speed = Speed(1 / iteration, seconds * (self._work(self._total) - self._work(step)))
+        self._step = step
+        return self._speed
 
 
 def _text(numbers: dict[str, float], speed: Speed | None) -> str:
