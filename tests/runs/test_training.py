@@ -37,7 +37,8 @@ def clock(monkeypatch):
         return dispatch(self, state, iterations, at_most)
 
     monkeypatch.setattr(MetaTrainer, "run", run)
-    monkeypatch.setattr("mmaml.runs.training.time", SimpleNamespace(monotonic=lambda: clock.now))
+    read = SimpleNamespace(monotonic=lambda: clock.now, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("mmaml.runs.training.time", read)
     return clock
 
 

@@ -68,7 +68,8 @@ class RegressionExperiment(AbstractExperiment[RegressionConfig]):
             pretraining=config.pretraining_iterations,
         )
         save_every = max(min(1000, config.iterations // 10), 1)
-        self.schedule = Schedule(config.iterations, save_every, min(50, save_every), config.pretraining_iterations)
+        dispatch = min(50, save_every)
+        self.schedule = Schedule(config.iterations, save_every, dispatch, pretraining=config.pretraining_iterations)
 
     @property
     def data(self) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -111,18 +111,20 @@ def progress(
         columns = (
             TextColumn("{task.description}", style="bold", markup=False, table_column=room),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[step]:,}/{task.fields[steps]:,}"),
+            TextColumn("{task.fields[step]:,}/" + f"{total:,}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
         )
         with _BarOverNumbers(*columns, console=console, expand=True) as bar:
-            done = {"total": work(total), "completed": work(start), "step": start, "steps": total}
-            task = bar.add_task(title, **done, numbers="compiling…")
+
+            def done(step: int) -> dict[str, Any]:
+                return {"total": work(total), "completed": work(step), "step": step}
+
+            task = bar.add_task(title, **done(start), numbers="compiling…")
 
             def live(step: int, numbers: dict[str, float]) -> None:
-                text = _text(numbers, speed_at(step))
-                bar.update(task, total=work(total), completed=work(step), step=step, numbers=text)
+                bar.update(task, **done(step), numbers=_text(numbers, speed_at(step)))
 
             yield live
         return
